@@ -1,0 +1,223 @@
+//go:build linux && !purego
+
+#include "textflag.h"
+
+// The critical sections for arm64. asm_amd64.s mirrors this file, and its head
+// explains the anatomy that the sections share: begin, ARM, commit, RET,
+// ABORTED, slow.
+//
+// # Registers, in all sections
+//
+//	R8   area of the calling thread
+//	R9   descriptor
+//	R12  aborts in a row; the kernel keeps it through an abort
+//	R1   region table, R2 index, then the region's base
+//	R3   offset of the word in the region
+//	R0   handle
+//	R10  scratch outside the section
+//
+// R16 and R17 (linker veneers), R18 (platform), R26 to R30 (Go ABI) are
+// untouched.
+
+#include "sections.h"
+
+#define handle_table  0(R0)
+#define handle_offset 8(R0)
+#define claim_table   0(R1)
+#define area_cs       8(R8)
+#define area_cpu_id   4(R8)
+#define area_mm_cid   24(R8)
+#define g_m           48
+
+// TABLE and TABLE_BY_CID load the region table of a domain by CPU number or by
+// concurrency id. Each finds none in a handle of the other kind. The handle's
+// offset is published before either, so an acquire load comes before its own.
+#define TABLE \
+	LDAR handle_table, R1 \
+	CBZ  R1, slow
+
+#define TABLE_BY_CID \
+	ADD  $16, R0, R1     \
+	LDAR (R1), R1        \
+	CBZ  R1, slow        \
+	MOVD claim_table, R1 \
+	CBZ  R1, slow
+
+// AREA loads the calling thread's area, or leaves for slow. rseq/thread_arm64.s
+// has the reasons.
+#define AREA \
+	MOVD github·com∕rseqkit∕rseqkit∕rseq·areaOffset(SB), R10      \
+	MRS  TPIDR_EL0, R8                                            \
+	CBNZ R8, libc                                                 \
+	MOVD g_m(g), R8                                               \
+	MOVD (R8)(R10), R8                                            \
+	MOVD ZR, R10                                                  \
+	CBZ  R8, slow                                                 \
+libc:                                                                 \
+	ADD  R10, R8
+
+// ARM enters the section.
+#define ARM \
+	MOVD R9, area_cs
+
+// REGION turns the index in R2 into the base of its region. The kernel's
+// negative numbers for a thread that is not registered fall on empty entries.
+#define REGION \
+	AND  $(tableEntries-1), R2 \
+	MOVD (R1)(R2<<3), R2       \
+	CBZ  R2, slow
+
+// ABORTED follows the commit's RET: BRK #0x45e0, as glibc and librseq write
+// it, and the handler that the descriptor names. Counting needs an exclusive
+// pair; it is outside every section.
+#define ABORTED(section) \
+	WORD  $0xd428bc00            \
+	MOVD  $section<>(SB), R10    \
+	ADD   $32, R10               \
+count:                               \
+	LDXR  (R10), R11             \
+	ADD   $1, R11                \
+	STXR  R11, (R10), R13        \
+	CBNZ  R13, count             \
+	ADD   $1, R12                \
+	CMP   $abortLimit, R12       \
+	BLO   begin
+
+// func Add(h *cpumem.Handle, displacement uintptr, delta int64)
+//
+// Does:      word += delta
+// Registers: R4 delta, R5 sum
+// Commit:    the store of the sum
+// Ordering:  a plain store; publish by Go synchronisation
+TEXT ·Add(SB), NOSPLIT|NOFRAME, $0-24
+	MOVD ZR, R12
+begin:
+	MOVD h+0(FP), R0
+	MOVD displacement+8(FP), R3
+	MOVD delta+16(FP), R4
+	MOVD $addSection<>(SB), R9
+	TABLE
+	MOVD handle_offset, R10
+	ADD  R10, R3
+	AREA
+	ARM
+	MOVWU area_cpu_id, R2
+	REGION
+	MOVD (R2)(R3), R5
+	ADD  R4, R5                // sum
+	MOVD R5, (R2)(R3)          // commit
+	RET
+	ABORTED(addSection)
+	JMP  ·addAborted(SB)
+slow:
+	JMP  ·addSlow(SB)
+
+// func AddFloat(h *cpumem.Handle, displacement uintptr, delta float64)
+//
+// Does:      word += delta, as float64
+// Registers: F0 delta, F1 sum
+// Commit:    the store of the sum
+// Ordering:  a plain store; publish by Go synchronisation
+TEXT ·AddFloat(SB), NOSPLIT|NOFRAME, $0-24
+	MOVD ZR, R12
+begin:
+	MOVD  h+0(FP), R0
+	MOVD  displacement+8(FP), R3
+	FMOVD delta+16(FP), F0
+	MOVD  $addFloatSection<>(SB), R9
+	TABLE
+	MOVD handle_offset, R10
+	ADD  R10, R3
+	AREA
+	ARM
+	MOVWU area_cpu_id, R2
+	REGION
+	FMOVD (R2)(R3), F1
+	FADDD F0, F1               // sum
+	FMOVD F1, (R2)(R3)         // commit
+	RET
+	ABORTED(addFloatSection)
+	JMP   ·addFloatAborted(SB)
+slow:
+	JMP   ·addFloatSlow(SB)
+
+// func AddByConcurrencyID(h *cpumem.Handle, displacement uintptr, delta int64)
+//
+// Does:      word += delta
+// Registers: R4 delta, R5 sum
+// Commit:    the store of the sum
+// Ordering:  a plain store; publish by Go synchronisation
+TEXT ·AddByConcurrencyID(SB), NOSPLIT|NOFRAME, $0-24
+	MOVD ZR, R12
+begin:
+	MOVD h+0(FP), R0
+	MOVD displacement+8(FP), R3
+	MOVD delta+16(FP), R4
+	MOVD $addByConcurrencyIDSection<>(SB), R9
+	TABLE_BY_CID
+	MOVD handle_offset, R10
+	ADD  R10, R3
+	AREA
+	ARM
+	MOVWU area_mm_cid, R2
+	REGION
+	MOVD (R2)(R3), R5
+	ADD  R4, R5                // sum
+	MOVD R5, (R2)(R3)          // commit
+	RET
+	ABORTED(addByConcurrencyIDSection)
+	JMP  ·addAborted(SB)
+slow:
+	JMP  ·addByConcurrencyIDSlow(SB)
+
+// func AddFloatByConcurrencyID(h *cpumem.Handle, displacement uintptr, delta float64)
+//
+// Does:      word += delta, as float64
+// Registers: F0 delta, F1 sum
+// Commit:    the store of the sum
+// Ordering:  a plain store; publish by Go synchronisation
+TEXT ·AddFloatByConcurrencyID(SB), NOSPLIT|NOFRAME, $0-24
+	MOVD ZR, R12
+begin:
+	MOVD  h+0(FP), R0
+	MOVD  displacement+8(FP), R3
+	FMOVD delta+16(FP), F0
+	MOVD  $addFloatByConcurrencyIDSection<>(SB), R9
+	TABLE_BY_CID
+	MOVD handle_offset, R10
+	ADD  R10, R3
+	AREA
+	ARM
+	MOVWU area_mm_cid, R2
+	REGION
+	FMOVD (R2)(R3), F1
+	FADDD F0, F1               // sum
+	FMOVD F1, (R2)(R3)         // commit
+	RET
+	ABORTED(addFloatByConcurrencyIDSection)
+	JMP   ·addFloatAborted(SB)
+slow:
+	JMP   ·addFloatByConcurrencyIDSlow(SB)
+
+// Each section's data: 32 bytes descriptor, filled when the engine is chosen,
+// and 8 bytes that count its aborts. The linker aligns 64 bytes to 32.
+GLOBL addSection<>(SB), NOPTR, $64
+GLOBL addFloatSection<>(SB), NOPTR, $64
+GLOBL addByConcurrencyIDSection<>(SB), NOPTR, $64
+GLOBL addFloatByConcurrencyIDSection<>(SB), NOPTR, $64
+
+// func sectionSymbols(to *[sectionCount]symbols)
+// Fills in each section's entry and data, in the order of sections.go.
+#define SYMBOLS(i, entry, section) \
+	MOVD $entry(SB), R0       \
+	MOVD R0, (i*16+0)(R10)    \
+	MOVD $section<>(SB), R0   \
+	MOVD R0, (i*16+8)(R10)
+
+TEXT ·sectionSymbols(SB), NOSPLIT|NOFRAME, $0-8
+	MOVD to+0(FP), R10
+	SYMBOLS(0, ·Add, addSection)
+	SYMBOLS(1, ·AddFloat, addFloatSection)
+	SYMBOLS(2, ·AddByConcurrencyID, addByConcurrencyIDSection)
+	SYMBOLS(3, ·AddFloatByConcurrencyID, addFloatByConcurrencyIDSection)
+	RET

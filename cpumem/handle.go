@@ -1,0 +1,135 @@
+package cpumem
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"unsafe"
+)
+
+// Handle names bytes at one offset in every region of a domain. The zero
+// Handle is ready: its first use gives it one word, zero everywhere, of the
+// default domains. A Handle must not be copied after that.
+//
+// The memory comes back when the Handle is garbage, or by [Handle.Free].
+type Handle struct {
+	// Sections read these fields (asm_$GOARCH.s). table and claim are written
+	// after offset and atomically; a section that finds no table takes its
+	// slow path.
+	table  unsafe.Pointer // *table; nil: nothing allocated, not by CPU number, or no sections in this process
+	offset uintptr        // bytes from a region's base
+	claim  atomic.Pointer[claim]
+}
+
+// claim is what a handle owns. It lives apart from the handle because it
+// outlives it: as the argument of the cleanup.
+type claim struct {
+	cidTable     *table // of a domain by concurrency id, else nil; read by sections
+	domain       *Domain
+	offset, size uintptr
+	back         atomic.Bool // given back, by Free or by the cleanup
+}
+
+// released is the claim of every freed Handle.
+var released claim
+
+// WordSize is the size in bytes of the words that sections work on.
+const WordSize = 8
+
+// firstUse orders the first uses of zero Handles.
+var firstUse sync.Mutex
+
+// owned returns the handle's claim, after giving a zero Handle its word.
+func (h *Handle) owned() *claim {
+	c := h.claim.Load()
+	if c == nil {
+		c = h.allocateFirst()
+	}
+	if c == &released {
+		panic("rseqkit: use of a released handle")
+	}
+	return c
+}
+
+func (h *Handle) allocateFirst() *claim {
+	firstUse.Lock()
+	defer firstUse.Unlock()
+	if h.claim.Load() == nil {
+		if err := Allocate(h, WordSize); err != nil {
+			panic("rseqkit: no per-CPU memory: " + err.Error())
+		}
+	}
+	return h.claim.Load()
+}
+
+// Domain returns the handle's domain, after giving a zero Handle its word. It
+// panics if the Handle was freed ("rseqkit: use of a released handle") and if
+// there is no memory for a first use ("rseqkit: no per-CPU memory: ...").
+func (h *Handle) Domain() *Domain { return h.owned().domain }
+
+// Allocated reports whether the Handle has memory: whether it was used or
+// allocated, and not freed.
+func (h *Handle) Allocated() bool {
+	c := h.claim.Load()
+	return c != nil && c != &released
+}
+
+// Size returns the number of bytes that the Handle names in each region.
+func (h *Handle) Size() int { return int(h.owned().size) }
+
+// Word returns the 8-byte word at displacement bytes from the handle's place
+// in region index of its domain, or nil if that region has no memory yet. Who
+// may write it is the owner's business; anyone may load it atomically. It
+// panics if the word does not lie within the handle's bytes.
+func (h *Handle) Word(index int, displacement uintptr) *uint64 {
+	c := h.owned()
+	if displacement%WordSize != 0 || displacement+WordSize > c.size || displacement > c.size {
+		panic(fmt.Sprintf("rseqkit: word at displacement %d of a handle of %d bytes", displacement, c.size))
+	}
+	base := c.domain.Region(index)
+	if base == nil {
+		return nil
+	}
+	return (*uint64)(unsafe.Add(base, c.offset+displacement))
+}
+
+// Free gives the memory back at once, instead of when the Handle is garbage.
+// Sections that run meanwhile are fenced off; whoever uses the Handle
+// afterwards panics with "rseqkit: use of a released handle". On the locked
+// and portable engines a use that runs at the same time may still reach the
+// memory: stop using the Handle first. Cost: a fence of all CPUs. It returns
+// ErrReleased if the Handle has no memory.
+func (h *Handle) Free() error {
+	c := h.claim.Load()
+	if c == nil || c == &released || !h.claim.CompareAndSwap(c, &released) {
+		return fmt.Errorf("cpumem: free: %w", ErrReleased)
+	}
+	atomic.StorePointer(&h.table, nil)
+	if err := c.domain.fenceAll(); err != nil {
+		return err // the memory is lost rather than shared with a late section
+	}
+	c.giveBack()
+	return nil
+}
+
+// publish makes the handle usable, by sections last of all, and has its
+// memory given back with the garbage. Nobody can be inside a section on an
+// unreachable handle: sections find the handle's address in their arguments.
+func (h *Handle) publish(c *claim) {
+	h.offset = c.offset
+	if c.domain.index == ByConcurrencyID {
+		c.cidTable = c.domain.table
+	}
+	h.claim.Store(c)
+	if c.domain.index == ByCPU && c.domain.table != nil {
+		atomic.StorePointer(&h.table, unsafe.Pointer(c.domain.table))
+	}
+	runtime.AddCleanup(h, (*claim).giveBack, c)
+}
+
+func (c *claim) giveBack() {
+	if c.back.CompareAndSwap(false, true) {
+		c.domain.release(c.offset, c.size)
+	}
+}

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package percpu_test
+
+import "testing"
+
+// churnAffinity does nothing: only Linux lets a process move its threads.
+func churnAffinity(*testing.T, func(func(int))) (restore func()) { return func() {} }
