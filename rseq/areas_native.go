@@ -101,6 +101,14 @@ func (s *areaStore) grow() error {
 	return nil
 }
 
+// owns reports whether address is the area of thread tid.
+func (s *areaStore) owns(tid int, address uintptr) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	area := s.inUse[tid]
+	return area != nil && uintptr(unsafe.Pointer(area)) == address
+}
+
 func (s *areaStore) counts() (inUse, mapped, reused int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

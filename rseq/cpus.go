@@ -34,15 +34,16 @@ const fallbackCPUs = 4096
 func parseCPUList(list string) (int, error) {
 	highest := -1
 	for field := range strings.SplitSeq(strings.TrimSpace(list), ",") {
-		_, last, isRange := strings.Cut(field, "-")
+		first, last, isRange := strings.Cut(field, "-")
 		if !isRange {
-			last = field
+			last = first
 		}
-		n, err := strconv.Atoi(last)
-		if err != nil || n < 0 || n >= MaxCPUs {
-			return 0, fmt.Errorf("rseq: CPU list %q: %q is no CPU number below %d", list, last, MaxCPUs)
+		from, err1 := strconv.Atoi(first)
+		to, err2 := strconv.Atoi(last)
+		if err1 != nil || err2 != nil || from < 0 || to < from || to >= MaxCPUs {
+			return 0, fmt.Errorf("rseq: CPU list %q: %q is no range of CPU numbers below %d", list, field, MaxCPUs)
 		}
-		highest = max(highest, n)
+		highest = max(highest, to)
 	}
 	return highest + 1, nil
 }

@@ -40,7 +40,7 @@ func locateInRuntime(layout goLayout) (offset uintptr, lookup string, err error)
 	if tid := uintptr(unix.Gettid()); peek(m+layout.mProcid) != tid {
 		return 0, "", fmt.Errorf("rseq: %w: m.procid at offset %d is %d on thread %d", ErrSelfTest, layout.mProcid, peek(m+layout.mProcid), tid)
 	}
-	if word := loadThreadWord(); word != 0 {
+	if word := loadThreadWord(); word != 0 && !areas.owns(unix.Gettid(), word) {
 		return 0, "", fmt.Errorf("rseq: %w: the word at 0(FS) is in use (%#x)", ErrSelfTest, word)
 	}
 	return 0, "the word at 0(FS), m.tls[1] of the Go runtime", nil

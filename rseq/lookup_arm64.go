@@ -22,7 +22,7 @@ func locateInRuntime(layout goLayout) (offset uintptr, lookup string, err error)
 	if tid := uintptr(unix.Gettid()); peek(m+layout.mProcid) != tid {
 		return 0, "", fmt.Errorf("rseq: %w: m.procid at offset %d is %d on thread %d", ErrSelfTest, layout.mProcid, peek(m+layout.mProcid), tid)
 	}
-	if word := peek(m + layout.mTLS); word != 0 {
+	if word := peek(m + layout.mTLS); word != 0 && !areas.owns(unix.Gettid(), word) {
 		return 0, "", fmt.Errorf("rseq: %w: m.tls[0] at offset %d is in use (%#x)", ErrSelfTest, layout.mTLS, word)
 	}
 	return layout.mTLS, fmt.Sprintf("the word at offset %d of runtime.m, m.tls[0]", layout.mTLS), nil
