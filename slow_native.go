@@ -20,10 +20,13 @@ func addAborted(h *cpumem.Handle, displacement uintptr, delta int64) {
 }
 
 // addFloatAborted has no vector that adds in float64, so it computes outside
-// and stores only if nothing came in between: compare, then store.
+// and stores only if nothing came in between: compare, then store. Sections
+// on that CPU can win every time, so after some attempts the shared word
+// takes it.
 func addFloatAborted(h *cpumem.Handle, displacement uintptr, delta float64) {
+	const attempts = 8
 	i := h.Domain().Current()
-	for {
+	for range attempts {
 		var old uint64
 		if word := h.Word(i, displacement); word != nil {
 			old = atomic.LoadUint64(word)
@@ -33,11 +36,11 @@ func addFloatAborted(h *cpumem.Handle, displacement uintptr, delta float64) {
 			cpuopv.CompareEqual(h, displacement, old),
 			cpuopv.Store(h, displacement, sum))
 		if err != nil {
-			addFloatShared(h.SharedWord(displacement), delta)
-			return
+			break
 		}
 		if stopped == 0 {
 			return
 		}
 	}
+	addFloatShared(h.SharedWord(displacement), delta)
 }

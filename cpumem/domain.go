@@ -102,7 +102,7 @@ func New(config Config) (*Domain, error) {
 func (d *Domain) newTable() error {
 	d.field = rseq.CPUIDField
 	if d.index == ByConcurrencyID {
-		if _, err := rseq.ConcurrencyID(); err != nil {
+		if err := rseq.HasConcurrencyID(); err != nil {
 			return fmt.Errorf("cpumem: domain by concurrency id: %w", err)
 		}
 		d.field = rseq.ConcurrencyIDField

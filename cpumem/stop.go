@@ -81,7 +81,7 @@ func (s Stopped) close(fence func() error) error {
 }
 
 // Resume lets sections in again. What the caller did is visible to them. A
-// second call panics.
+// second call ends the process, as unlocking an unlocked sync.Mutex does.
 func (s Stopped) Resume() {
 	d := s.domain
 	for i := s.to - 1; i >= s.from; i-- {

@@ -123,7 +123,7 @@ func choose(requested string) *choice {
 		}
 		return c
 	}
-	if c.thread, c.obstacle = startNative(); c.obstacle == nil {
+	if c.thread, c.obstacle = startOnSomeThread(); c.obstacle == nil {
 		c.obstacle = runStartChecks()
 	}
 	switch {
@@ -143,6 +143,26 @@ func choose(requested string) *choice {
 		c.requestErr = fmt.Errorf("rseq: %w: %w", ErrEngine, c.obstacle)
 	}
 	return c
+}
+
+// startOnSomeThread calls startNative on this thread, and if that one belongs
+// to somebody else, on another: the dynamic loader of a pure Go executable
+// that was linked as PIE registers the main thread before Go starts, and only
+// that one. Sections then run on all threads but it.
+func startOnSomeThread() (threadLookup, error) {
+	lookup, err := startNative()
+	if !errors.Is(err, ErrForeignRegistration) {
+		return lookup, err
+	}
+	runtime.LockOSThread() // keeps this thread from running the other goroutine
+	defer runtime.UnlockOSThread()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		lookup, err = startNative()
+	}()
+	<-done
+	return lookup, err
 }
 
 // Active returns the engine of this process. The first call, or the first use

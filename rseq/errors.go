@@ -27,8 +27,10 @@ var (
 	ErrFault = errors.New("area is not writable memory")
 	// ErrLibcOwned: the registration belongs to the C library and stays.
 	ErrLibcOwned = errors.New("registration belongs to the C library")
-	// ErrNotLocked: the calling goroutine is not locked to its thread.
-	ErrNotLocked = errors.New("goroutine is not locked to its thread")
+	// ErrNoLibcArea: the C library of this process, as far as can be seen, keeps
+	// no area for its threads: musl, glibc before 2.35, or one linked
+	// statically and stripped. It does not prove that nobody registered.
+	ErrNoLibcArea = errors.New("no rseq symbols of a C library")
 	// ErrNoFence: the kernel cannot fence critical sections: membarrier's
 	// PRIVATE_EXPEDITED_RSEQ is missing (Linux 5.10 has it) or filtered.
 	ErrNoFence = errors.New("no membarrier for restartable sequences")

@@ -39,14 +39,23 @@ func Node() int {
 	return node
 }
 
+// HasConcurrencyID returns nil if the areas of this process have the
+// concurrency id, else ErrNoConcurrencyID.
+func HasConcurrencyID() error {
+	if current().engine == EngineRseq && current().thread.features >= endMMCID {
+		return nil
+	}
+	return fmt.Errorf("rseq: %w: needs the rseq engine on Linux 6.3", ErrNoConcurrencyID)
+}
+
 // ConcurrencyID returns the caller's concurrency id (mm_cid, Linux 6.3): a
 // small number below the number of possible CPUs that no two running threads
 // of the process share; few threads on a big machine have few ids. A hint, at
 // the cost of [CPU]. The error is ErrNoConcurrencyID, or the obstacle that
 // keeps this thread from being registered.
 func ConcurrencyID() (int, error) {
-	if current().thread.features < endMMCID {
-		return 0, fmt.Errorf("rseq: %w: needs the rseq engine on Linux 6.3", ErrNoConcurrencyID)
+	if err := HasConcurrencyID(); err != nil {
+		return 0, err
 	}
 	for range 2 { // once more after registering
 		if id := loadField(offsetMMCID); id >= 0 {

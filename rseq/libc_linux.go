@@ -32,12 +32,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errNoLibcRseq means that the search came to its end and no C library with
-// the three rseq symbols is there to be seen. The wrapping error has the
-// reason. It does not prove that nobody registered rseq: a stripped static
-// executable, or a library with an area of its own, may have done so.
-var errNoLibcRseq = errors.New("rseq: no rseq symbols of a C library")
-
 // libcRseq is what the C library says about its own rseq registration. It is
 // a statement, not a proof: the caller still has to probe that the area so
 // described is what the kernel knows for the calling thread.
@@ -71,7 +65,7 @@ type libcRseq struct {
 // symbols are found; but its Go threads do not use the loader's thread
 // pointer, so the offset must not be applied to them.
 //
-// The error wraps errNoLibcRseq when there are no such symbols. Any other
+// The error wraps ErrNoLibcArea when there are no such symbols. Any other
 // error says that the process could not be inspected. Not covered: further
 // link-map namespaces (dlmopen, LD_AUDIT). A dlopen or dlclose on another
 // thread during the call can cut the list short, but not in front of the
@@ -314,7 +308,7 @@ func locateLibcRseq(mem addrReader, aux auxInfo, exe func() (exeFile, error)) (l
 	if prog.dynamic == 0 && aux.base == 0 {
 		if !prog.tls {
 			// Every C library keeps errno in thread-local storage.
-			return libcRseq{}, fmt.Errorf("%w: static executable without thread-local storage, so without a C library", errNoLibcRseq)
+			return libcRseq{}, fmt.Errorf("%w: static executable without thread-local storage, so without a C library", ErrNoLibcArea)
 		}
 		return im.fromSymbolTable(aux, exe)
 	}
@@ -327,7 +321,7 @@ func locateLibcRseq(mem addrReader, aux auxInfo, exe func() (exeFile, error)) (l
 		if err == nil {
 			return r, nil
 		}
-		if !errors.Is(err, errNoLibcRseq) {
+		if !errors.Is(err, ErrNoLibcArea) {
 			bad++
 			if badErr == nil {
 				badErr = fmt.Errorf("%s: %w", o.describe(), err)
@@ -345,7 +339,7 @@ func locateLibcRseq(mem addrReader, aux auxInfo, exe func() (exeFile, error)) (l
 		return libcRseq{}, fmt.Errorf("rseq: find rseq symbols: %d of %d loaded objects not readable: %w", bad, len(objs), badErr)
 	}
 	return libcRseq{}, fmt.Errorf("%w: musl or glibc < 2.35: no %s in %d loaded objects",
-		errNoLibcRseq, rseqSymbols[symOffset].name, len(objs))
+		ErrNoLibcArea, rseqSymbols[symOffset].name, len(objs))
 }
 
 // elfImage adds typed reads and the overall bound to an addrReader.
@@ -644,17 +638,17 @@ func relocated(ptr, bias uint64) uint64 {
 }
 
 // fromObject reads the three variables of one loaded object. The error wraps
-// errNoLibcRseq if the object simply does not define them.
+// ErrNoLibcArea if the object simply does not define them.
 func (im *elfImage) fromObject(o elfObject) (libcRseq, error) {
 	if o.ld == 0 {
-		return libcRseq{}, errNoLibcRseq
+		return libcRseq{}, ErrNoLibcArea
 	}
 	d, err := im.dynamic(o.ld)
 	if err != nil {
 		return libcRseq{}, err
 	}
 	if d.symtab == 0 || d.strtab == 0 || d.hash == 0 && d.gnuHash == 0 {
-		return libcRseq{}, errNoLibcRseq // exports nothing
+		return libcRseq{}, ErrNoLibcArea // exports nothing
 	}
 	if d.syment != 0 && d.syment != symSize64 {
 		return libcRseq{}, fmt.Errorf("symbols of %d bytes, want %d", d.syment, symSize64)
@@ -673,7 +667,7 @@ func (im *elfImage) fromObject(o elfObject) (libcRseq, error) {
 			v, err = im.lookupSysV(d, s.name, s.size)
 		}
 		if err != nil {
-			if i > 0 && errors.Is(err, errNoLibcRseq) {
+			if i > 0 && errors.Is(err, ErrNoLibcArea) {
 				// The loader has all of them or none.
 				err = fmt.Errorf("has %s, lacks %s", rseqSymbols[symOffset].name, s.name)
 			}
@@ -713,7 +707,7 @@ func (im *elfImage) lookupGNU(d elfDynamic, name string, size uint64) (uint64, e
 	}
 	nbuckets, first, bloom := uint32(hdr[0]), uint32(hdr[0]>>32), uint32(hdr[1])
 	if nbuckets == 0 {
-		return 0, errNoLibcRseq
+		return 0, ErrNoLibcArea
 	}
 	h := gnuHash(name)
 	buckets := d.gnuHash + 16 + 8*uint64(bloom)
@@ -722,7 +716,7 @@ func (im *elfImage) lookupGNU(d elfDynamic, name string, size uint64) (uint64, e
 		return 0, fmt.Errorf("DT_GNU_HASH: bucket of %d: %w", nbuckets, err)
 	}
 	if i == 0 {
-		return 0, errNoLibcRseq // empty bucket
+		return 0, ErrNoLibcArea // empty bucket
 	}
 	if i < first {
 		return 0, fmt.Errorf("DT_GNU_HASH: bucket starts at symbol %d, hashed ones at %d", i, first)
@@ -735,12 +729,12 @@ func (im *elfImage) lookupGNU(d elfDynamic, name string, size uint64) (uint64, e
 		}
 		if c|1 == h|1 {
 			v, err := im.symbol(d, i, name, size)
-			if !errors.Is(err, errNoLibcRseq) {
+			if !errors.Is(err, ErrNoLibcArea) {
 				return v, err
 			}
 		}
 		if c&1 != 0 {
-			return 0, errNoLibcRseq
+			return 0, ErrNoLibcArea
 		}
 		i++
 	}
@@ -756,7 +750,7 @@ func (im *elfImage) lookupSysV(d elfDynamic, name string, size uint64) (uint64, 
 	}
 	nbuckets, nsyms := uint32(hdr[0]), uint32(hdr[0]>>32)
 	if nbuckets == 0 {
-		return 0, errNoLibcRseq
+		return 0, ErrNoLibcArea
 	}
 	buckets := d.hash + 8
 	i, err := im.u32(buckets + 4*uint64(sysvHash(name)%nbuckets))
@@ -766,13 +760,13 @@ func (im *elfImage) lookupSysV(d elfDynamic, name string, size uint64) (uint64, 
 	chain := buckets + 4*uint64(nbuckets)
 	for n := 0; n < maxChain; n++ {
 		if i == 0 {
-			return 0, errNoLibcRseq
+			return 0, ErrNoLibcArea
 		}
 		if i >= nsyms {
 			return 0, fmt.Errorf("DT_HASH: symbol %d of %d", i, nsyms)
 		}
 		v, err := im.symbol(d, i, name, size)
-		if !errors.Is(err, errNoLibcRseq) {
+		if !errors.Is(err, ErrNoLibcArea) {
 			return v, err
 		}
 		if i, err = im.u32(chain + 4*uint64(i)); err != nil {
@@ -790,17 +784,17 @@ func (im *elfImage) symbol(d elfDynamic, i uint32, name string, size uint64) (ui
 	}
 	s := parseSym(raw[:])
 	if !s.defines(size) {
-		return 0, errNoLibcRseq
+		return 0, ErrNoLibcArea
 	}
 	got := make([]byte, len(name)+1)
 	if uint64(s.name)+uint64(len(got)) > d.strsz {
-		return 0, errNoLibcRseq // another, shorter name at the end of the table
+		return 0, ErrNoLibcArea // another, shorter name at the end of the table
 	}
 	if err := im.read(got, d.strtab+uint64(s.name)); err != nil {
 		return 0, fmt.Errorf("name of symbol %d: %w", i, err)
 	}
 	if string(got[:len(name)]) != name || got[len(name)] != 0 {
-		return 0, errNoLibcRseq
+		return 0, ErrNoLibcArea
 	}
 	return s.value, nil
 }
@@ -874,7 +868,7 @@ func (im *elfImage) fromSymbolTable(aux auxInfo, open func() (exeFile, error)) (
 	defer f.close()
 	at, eh, err := symbolTable(f, f.size)
 	if err != nil {
-		if errors.Is(err, errNoLibcRseq) {
+		if errors.Is(err, ErrNoLibcArea) {
 			return libcRseq{}, err
 		}
 		return libcRseq{}, fmt.Errorf("rseq: find rseq symbols: executable symbol table: %w", err)
@@ -941,7 +935,7 @@ func symbolTable(r io.ReaderAt, size int64) (at [symCount]uint64, eh elfHeader, 
 	switch {
 	case missing == symCount:
 		return at, eh, fmt.Errorf("%w: musl or glibc < 2.35: no %s among the %d symbols of the static executable",
-			errNoLibcRseq, rseqSymbols[symOffset].name, n)
+			ErrNoLibcArea, rseqSymbols[symOffset].name, n)
 	case missing > 0:
 		return at, eh, fmt.Errorf("%d of the %d rseq symbols missing", missing, symCount)
 	}
@@ -981,7 +975,7 @@ func parseShdr(b []byte) elfSection {
 
 // sections finds the symbol table and its string table.
 func (f elfFile) sections(eh elfHeader) (symtab, strtab elfSection, err error) {
-	stripped := fmt.Errorf("%w: no rseq symbols in memory, no symbol table in the executable file (stripped static executable): link without -s, or dynamically", errNoLibcRseq)
+	stripped := fmt.Errorf("%w: no rseq symbols in memory, no symbol table in the executable file (stripped static executable): link without -s, or dynamically", ErrNoLibcArea)
 	if eh.shoff == 0 {
 		return symtab, strtab, stripped
 	}

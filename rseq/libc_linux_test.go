@@ -230,7 +230,7 @@ func TestLibcImage(t *testing.T) {
 		aux  func(*auxInfo)
 		want libcRseq // zero: an error is wanted
 		err  string   // part of its text
-		none bool     // it is errNoLibcRseq
+		none bool     // it is ErrNoLibcArea
 	}{
 		{name: "gnu hash", want: fakeWant},
 		{name: "sysv hash", p: fakeProcess{sysv: true}, want: fakeWant},
@@ -410,8 +410,8 @@ func TestLibcImage(t *testing.T) {
 			if err == nil {
 				t.Fatalf("got %+v, want an error", got)
 			}
-			if none := errors.Is(err, errNoLibcRseq); none != tt.none {
-				t.Errorf("error %q: errNoLibcRseq %v, want %v", err, none, tt.none)
+			if none := errors.Is(err, ErrNoLibcArea); none != tt.none {
+				t.Errorf("error %q: ErrNoLibcArea %v, want %v", err, none, tt.none)
 			}
 			if !strings.Contains(err.Error(), tt.err) {
 				t.Errorf("error %q, want it to contain %q", err, tt.err)
@@ -605,8 +605,8 @@ func TestLibcSymbolTable(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := find(tt.file)
-			if err == nil || !strings.Contains(err.Error(), tt.err) || errors.Is(err, errNoLibcRseq) != tt.none {
-				t.Errorf("error %v, want %q, errNoLibcRseq %v", err, tt.err, tt.none)
+			if err == nil || !strings.Contains(err.Error(), tt.err) || errors.Is(err, ErrNoLibcArea) != tt.none {
+				t.Errorf("error %v, want %q, ErrNoLibcArea %v", err, tt.err, tt.none)
 			}
 		})
 	}
@@ -687,7 +687,7 @@ func TestLibcSelfMemory(t *testing.T) {
 func TestLibcNative(t *testing.T) {
 	r, err := findLibcRseq()
 	t.Logf("%+v, %v", r, err)
-	if err != nil && !errors.Is(err, errNoLibcRseq) {
+	if err != nil && !errors.Is(err, ErrNoLibcArea) {
 		t.Error(err)
 	}
 	if err == nil && r.origin == "" {

@@ -20,15 +20,34 @@ func ProveAbort(wanted int) (AbortProof, error) {
 	if c.engine != EngineRseq {
 		return AbortProof{}, c.obstacle
 	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	err := registerThread(c.thread)
+	if err == nil {
+		return proveAbort(wanted)
+	}
+	// This thread is somebody else's. It is locked, so a goroutine gets
+	// another one.
+	var proof AbortProof
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		if err = registerThread(c.thread); err == nil {
+			proof, err = proveAbort(wanted)
+		}
+	}()
+	<-done
+	return proof, err
+}
+
+// proveAbort is ProveAbort on a registered thread that the caller has locked.
+func proveAbort(wanted int) (AbortProof, error) {
 	const (
 		spins = 5_000_000 // some milliseconds: many fences long
 		limit = 3 * time.Second
 	)
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if err := registerThread(c.thread); err != nil {
-		return AbortProof{}, err
-	}
 	var done atomic.Bool
 	var fences atomic.Int64
 	finished := make(chan struct{})

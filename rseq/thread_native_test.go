@@ -11,8 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var errNoLibcRseqForTest = errNoLibcRseq
-
 func needRseq(t *testing.T) {
 	t.Helper()
 	if Active() != EngineRseq {
