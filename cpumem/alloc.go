@@ -184,3 +184,11 @@ func Allocate(h *Handle, size int) error {
 	defaults.domains = append(defaults.domains, d)
 	return d.Allocate(h, size)
 }
+
+// DefaultDomains returns the number of domains that [Allocate] has made for
+// sharing so far.
+func DefaultDomains() int {
+	defaults.mu.Lock()
+	defer defaults.mu.Unlock()
+	return len(defaults.domains)
+}

@@ -1,0 +1,84 @@
+//go:build linux && (amd64 || arm64) && !purego
+
+package rseqkit_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/rseqkit/rseqkit"
+	"github.com/rseqkit/rseqkit/cpumem"
+	"golang.org/x/sys/unix"
+)
+
+// TestNoMemory runs in a process of its own, whose address space is limited.
+func TestNoMemory(t *testing.T) {
+	const variable = "RSEQKIT_TEST_NO_MEMORY"
+	if os.Getenv(variable) == "" {
+		self, err := os.Executable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		child := exec.Command(self, "-test.run=^TestNoMemory$", "-test.v")
+		child.Env = append(os.Environ(), variable+"=1")
+		if out, err := child.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+
+	limitAddressSpace(t, 400<<20)
+	if _, err := cpumem.New(cpumem.Config{Size: cpumem.MaxSize}); !errors.Is(err, cpumem.ErrNoMemory) || !errors.Is(err, unix.ENOMEM) {
+		t.Errorf("a domain of 1 GiB in 400 MiB: %v", err)
+	}
+
+	// The overflow region fits, a CPU's does not: everything goes to the
+	// overflow region.
+	d, err := cpumem.New(cpumem.Config{Size: 250 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var h cpumem.Handle
+	if err := d.Allocate(&h, 8); err != nil {
+		t.Fatal(err)
+	}
+	for range 1000 {
+		rseqkit.Add(&h, 0, 1)
+	}
+	if got := *h.Word(d.Overflow(), 0); got != 1000 {
+		t.Errorf("the overflow region has %d of 1000", got)
+	}
+	if _, err := d.Stop(0); !errors.Is(err, cpumem.ErrNoMemory) {
+		t.Errorf("Stop of a region without memory: %v", err)
+	}
+
+	limitAddressSpace(t, 0)
+	defer func() {
+		if text := fmt.Sprint(recover()); !strings.HasPrefix(text, "rseqkit: no per-CPU memory: ") {
+			t.Errorf("the first use of a zero handle panics with %q", text)
+		}
+	}()
+	rseqkit.Add(new(cpumem.Handle), 0, 1)
+	t.Error("the first use of a zero handle without memory returned")
+}
+
+// limitAddressSpace lets the process map so many bytes more.
+func limitAddressSpace(t *testing.T, more uint64) {
+	t.Helper()
+	text, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pages uint64
+	if _, err := fmt.Sscan(string(text), &pages); err != nil {
+		t.Fatal(err)
+	}
+	limit := pages*uint64(os.Getpagesize()) + more
+	if err := unix.Setrlimit(unix.RLIMIT_AS, &unix.Rlimit{Cur: limit, Max: unix.RLIM_INFINITY}); err != nil {
+		t.Skipf("the address space cannot be limited: %v", err)
+	}
+}
