@@ -130,7 +130,9 @@ func locateInLibc(lookup threadLookup, pointer uintptr, features Features) (thre
 		}
 	}
 	var word [4]byte
-	if err := readOwnMemory(area+offsetCPUID, word[:]); err != nil {
+	memory := selfMemory{pid: unix.Getpid()}
+	defer memory.close()
+	if err := memory.readAddr(word[:], uint64(area+offsetCPUID)); err != nil {
 		return lookup, fmt.Errorf("rseq: %w: libc's area is not readable: %w", ErrSelfTest, err)
 	}
 	if id := *(*uint32)(unsafe.Pointer(&word)); symbols.size != 0 || id != CPUIDFailed && id != CPUIDUninitialized {
@@ -139,17 +141,6 @@ func locateInLibc(lookup threadLookup, pointer uintptr, features Features) (thre
 	lookup.owner, lookup.length = OwnerDormant, OriginalLength
 	lookup.features = min(features.Size, OriginalLength)
 	return lookup, nil
-}
-
-// readOwnMemory copies from an address that may not be mapped.
-func readOwnMemory(address uintptr, to []byte) error {
-	n, err := unix.ProcessVMReadv(unix.Getpid(),
-		[]unix.Iovec{{Base: &to[0], Len: uint64(len(to))}},
-		[]unix.RemoteIovec{{Base: address, Len: len(to)}}, 0)
-	if err == nil && n != len(to) {
-		err = unix.EFAULT
-	}
-	return err
 }
 
 // RegisterThread makes the calling thread ready for sections: the slow path
