@@ -1,0 +1,5 @@
+//go:build cgo && libc
+
+package brokensection_test
+
+import _ "runtime/cgo" // with the tag libc, these tests run in a process with a C library
