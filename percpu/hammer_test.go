@@ -1,15 +1,11 @@
 package percpu_test
 
 import (
-	"os"
 	"runtime"
-	"runtime/pprof"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"io"
 )
 
 // The hammers: as many goroutines as a busy service, and everything that
@@ -49,28 +45,14 @@ func disturb(t *testing.T) (stop func()) {
 		time.Sleep(time.Millisecond)
 	})
 	restoreAffinity := churnAffinity(t, background)
-	stopProfile := profile(t)
+	stopSignals := profileSignals(t)
 	return func() {
 		done.Store(true)
 		wg.Wait()
-		stopProfile()
+		stopSignals()
 		restoreAffinity()
 		runtime.GOMAXPROCS(procs)
 	}
-}
-
-// profile samples the CPU at 1 kHz into the void. (SetCPUProfileRate prints a
-// complaint when StartCPUProfile then asks for its usual 100 Hz; the rate
-// stays ours.)
-func profile(t *testing.T) (stop func()) {
-	runtime.SetCPUProfileRate(1000)
-	stderr := os.Stderr
-	if err := pprof.StartCPUProfile(io.Discard); err != nil {
-		t.Logf("no profile: %v", err)
-		return func() { runtime.SetCPUProfileRate(0) }
-	}
-	os.Stderr = stderr
-	return pprof.StopCPUProfile
 }
 
 // hammer runs work in many goroutines at once, under disturbance.

@@ -36,6 +36,24 @@ func churnAffinity(t *testing.T, background func(step func(round int))) (restore
 	return func() { setAllThreads(&all) }
 }
 
+// profileSignals has SIGPROF delivered for every millisecond of CPU time, as a
+// profiler at 1 kHz would.
+func profileSignals(t *testing.T) (stop func()) {
+	every := func(d time.Duration) error {
+		v := unix.NsecToTimeval(d.Nanoseconds())
+		_, err := unix.Setitimer(unix.ITIMER_PROF, unix.Itimerval{Interval: v, Value: v})
+		return err
+	}
+	if err := every(time.Millisecond); err != nil {
+		t.Fatalf("no SIGPROF: %v", err)
+	}
+	return func() {
+		if err := every(0); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func setAllThreads(set *unix.CPUSet) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
