@@ -3,7 +3,7 @@
 #include "textflag.h"
 
 // The critical sections for amd64. asm_arm64.s mirrors this file: the same
-// sections in the same order, with the same labels.
+// sections in the same order, with the same macros and labels.
 //
 // # Anatomy
 //
@@ -14,7 +14,9 @@
 //
 //	begin:   arguments, region table (TABLE, or TABLE_BY_CID in the sections
 //	         whose names end in ByConcurrencyID), area of the thread; any of
-//	         them missing: to slow
+//	         them missing: to slow. These loads are outside the section: a
+//	         handle's table and offset do not change while somebody can use
+//	         them, and the area is the thread's own.
 //	ARM      the descriptor's address goes into the area. From the next
 //	         instruction on the thread is inside.
 //	         index loaded, region looked up: no region: to slow
@@ -95,7 +97,8 @@
 	JZ    slow
 
 // ABORTED follows the commit's RET: UD1 with the signature as its operand, as
-// glibc and librseq write it, and the handler that the descriptor names.
+// glibc and librseq write it, and the handler that the descriptor names. It
+// falls through to the jump behind it when the limit is reached.
 #define ABORTED(section) \
 	BYTE $0x0f; BYTE $0xb9; BYTE $0x3d; LONG $0x53053053 \
 	LOCK                                                 \
@@ -109,8 +112,10 @@
 // func Add(h *cpumem.Handle, displacement uintptr, delta int64)
 //
 // Does:      word += delta
+// Invariant: before the commit nothing has changed that anyone can see
 // Commit:    the addition's store to the word (one instruction reads, adds and
 //            writes; an interrupt falls before or after it)
+// Abort:     nothing is lost; again from begin, at last addAborted
 // Ordering:  a plain store (TSO: after all earlier ones)
 TEXT ·Add(SB), NOSPLIT|NOFRAME, $0-24
 	XORL R12, R12
@@ -135,8 +140,10 @@ slow:
 // func AddFloat(h *cpumem.Handle, displacement uintptr, delta float64)
 //
 // Does:      word += delta, as float64
-// Registers: X0 delta, then the sum
+// Invariant: before the commit nothing has changed that anyone can see
+// Registers: X0 delta, then the sum (loaded again after begin)
 // Commit:    the store of the sum
+// Abort:     nothing is lost; again from begin, at last addFloatAborted
 // Ordering:  a plain store (TSO: after all earlier ones)
 TEXT ·AddFloat(SB), NOSPLIT|NOFRAME, $0-24
 	XORL R12, R12
@@ -162,8 +169,10 @@ slow:
 // func AddByConcurrencyID(h *cpumem.Handle, displacement uintptr, delta int64)
 //
 // Does:      word += delta
+// Invariant: before the commit nothing has changed that anyone can see
 // Commit:    the addition's store to the word (one instruction reads, adds and
 //            writes; an interrupt falls before or after it)
+// Abort:     nothing is lost; again from begin, at last addAborted
 // Ordering:  a plain store (TSO: after all earlier ones)
 TEXT ·AddByConcurrencyID(SB), NOSPLIT|NOFRAME, $0-24
 	XORL R12, R12
@@ -188,8 +197,10 @@ slow:
 // func AddFloatByConcurrencyID(h *cpumem.Handle, displacement uintptr, delta float64)
 //
 // Does:      word += delta, as float64
-// Registers: X0 delta, then the sum
+// Invariant: before the commit nothing has changed that anyone can see
+// Registers: X0 delta, then the sum (loaded again after begin)
 // Commit:    the store of the sum
+// Abort:     nothing is lost; again from begin, at last addFloatAborted
 // Ordering:  a plain store (TSO: after all earlier ones)
 TEXT ·AddFloatByConcurrencyID(SB), NOSPLIT|NOFRAME, $0-24
 	XORL R12, R12

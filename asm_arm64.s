@@ -14,10 +14,12 @@
 //	R1   region table, R2 index, then the region's base
 //	R3   offset of the word in the region
 //	R0   handle
-//	R10  scratch outside the section
+//	R4   operand, R5 new value
+//	R10, R11, R13  scratch outside the section
 //
-// R16 and R17 (linker veneers), R18 (platform), R26 to R30 (Go ABI) are
-// untouched.
+// R27 is the assembler's own scratch (addresses of symbols). R16 and R17
+// (linker veneers), R18 (platform), R26 and R28 to R30 (Go ABI) are untouched.
+// Two labels exist only here: libc in AREA, count in ABORTED.
 
 #include "sections.h"
 
@@ -69,7 +71,8 @@ libc:                                                                 \
 
 // ABORTED follows the commit's RET: BRK #0x45e0, as glibc and librseq write
 // it, and the handler that the descriptor names. Counting needs an exclusive
-// pair; it is outside every section.
+// pair; it is outside every section. It falls through to the jump behind it
+// when the limit is reached.
 #define ABORTED(section) \
 	WORD  $0xd428bc00            \
 	MOVD  $section<>(SB), R10    \
@@ -86,8 +89,10 @@ count:                               \
 // func Add(h *cpumem.Handle, displacement uintptr, delta int64)
 //
 // Does:      word += delta
+// Invariant: before the commit nothing has changed that anyone can see
 // Registers: R4 delta, R5 sum
 // Commit:    the store of the sum
+// Abort:     nothing is lost; again from begin, at last addAborted
 // Ordering:  a plain store; publish by Go synchronisation
 TEXT ·Add(SB), NOSPLIT|NOFRAME, $0-24
 	MOVD ZR, R12
@@ -115,8 +120,10 @@ slow:
 // func AddFloat(h *cpumem.Handle, displacement uintptr, delta float64)
 //
 // Does:      word += delta, as float64
+// Invariant: before the commit nothing has changed that anyone can see
 // Registers: F0 delta, F1 sum
 // Commit:    the store of the sum
+// Abort:     nothing is lost; again from begin, at last addFloatAborted
 // Ordering:  a plain store; publish by Go synchronisation
 TEXT ·AddFloat(SB), NOSPLIT|NOFRAME, $0-24
 	MOVD ZR, R12
@@ -144,8 +151,10 @@ slow:
 // func AddByConcurrencyID(h *cpumem.Handle, displacement uintptr, delta int64)
 //
 // Does:      word += delta
+// Invariant: before the commit nothing has changed that anyone can see
 // Registers: R4 delta, R5 sum
 // Commit:    the store of the sum
+// Abort:     nothing is lost; again from begin, at last addAborted
 // Ordering:  a plain store; publish by Go synchronisation
 TEXT ·AddByConcurrencyID(SB), NOSPLIT|NOFRAME, $0-24
 	MOVD ZR, R12
@@ -173,8 +182,10 @@ slow:
 // func AddFloatByConcurrencyID(h *cpumem.Handle, displacement uintptr, delta float64)
 //
 // Does:      word += delta, as float64
+// Invariant: before the commit nothing has changed that anyone can see
 // Registers: F0 delta, F1 sum
 // Commit:    the store of the sum
+// Abort:     nothing is lost; again from begin, at last addFloatAborted
 // Ordering:  a plain store; publish by Go synchronisation
 TEXT ·AddFloatByConcurrencyID(SB), NOSPLIT|NOFRAME, $0-24
 	MOVD ZR, R12

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -19,15 +18,7 @@ import (
 func TestNoMemory(t *testing.T) {
 	const variable = "RSEQKIT_TEST_NO_MEMORY"
 	if os.Getenv(variable) == "" {
-		self, err := os.Executable()
-		if err != nil {
-			t.Fatal(err)
-		}
-		child := exec.Command(self, "-test.run=^TestNoMemory$", "-test.v")
-		child.Env = append(os.Environ(), variable+"=1")
-		if out, err := child.CombinedOutput(); err != nil {
-			t.Errorf("%v\n%s", err, out)
-		}
+		rerun(t, variable+"=1")
 		return
 	}
 

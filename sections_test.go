@@ -4,6 +4,8 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"os"
+	"os/exec"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -173,48 +175,111 @@ func TestStopped(t *testing.T) {
 	})
 }
 
-// TestFreedWhileInUse: a handle that is freed under fire gives its memory to
-// nobody who then sees it change.
-func TestFreedWhileInUse(t *testing.T) {
-	if rseq.Active() != rseq.EngineRseq {
-		t.Skip("only sections can be fenced off; see Handle.Free")
-	}
+// TestFreed: what is freed after its last use comes back zeroed, whoever used
+// it and wherever.
+func TestFreed(t *testing.T) {
 	d, err := cpumem.New(cpumem.Config{Size: 4096})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 50 {
 		h := new(cpumem.Handle)
-		if err := d.Allocate(h, 8); err != nil {
+		if err := d.Allocate(h, 4096); err != nil { // all there is
 			t.Fatal(err)
+		}
+		if got := sum(h, 8); got != 0 {
+			t.Fatalf("freed memory came back with %d", got)
 		}
 		var wg sync.WaitGroup
 		for range 4 {
 			wg.Go(func() {
-				defer func() {
-					if p := recover(); p != "rseqkit: use of a released handle" {
-						t.Errorf("panic %v", p)
-					}
-				}()
-				for {
-					rseqkit.Add(h, 0, 1)
-					runtime.Gosched()
+				for range 1000 {
+					rseqkit.Add(h, 8, 1)
 				}
 			})
 		}
-		time.Sleep(time.Millisecond)
+		wg.Wait()
+		if got := sum(h, 8); got != 4000 {
+			t.Fatalf("%d of 4000", got)
+		}
 		if err := h.Free(); err != nil {
 			t.Fatal(err)
 		}
-		next := new(cpumem.Handle)
-		if err := d.Allocate(next, 8); err != nil {
+	}
+}
+
+// TestUseAfterFree runs in a process of its own in debug mode: a handle is
+// freed under fire, its users panic, and its memory goes to nobody else.
+func TestUseAfterFree(t *testing.T) {
+	if os.Getenv(cpumem.DebugVariable) != "1" {
+		rerun(t, cpumem.DebugVariable+"=1")
+		return
+	}
+	d, err := cpumem.New(cpumem.Config{Size: 4096})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := new(cpumem.Handle)
+	if err := d.Allocate(h, 4096); err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			defer func() {
+				if p := recover(); p != "rseqkit: use of a released handle" {
+					t.Errorf("panic %v", p)
+				}
+			}()
+			for {
+				rseqkit.Add(h, 0, 1)
+				runtime.Gosched()
+			}
+		})
+	}
+	time.Sleep(5 * time.Millisecond)
+	if err := h.Free(); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Allocate(new(cpumem.Handle), 8); !errors.Is(err, cpumem.ErrFull) {
+		t.Errorf("the freed memory is to be had again: %v", err)
+	}
+	wg.Wait()
+	runtime.KeepAlive(h)
+}
+
+// rerun runs the calling test in a new process with an additional environment
+// variable.
+func rerun(t *testing.T, variable string) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Skipf("needs to start itself: %v", err)
+	}
+	child := exec.Command(self, "-test.run=^"+t.Name()+"$", "-test.v")
+	child.Env = append(os.Environ(), variable)
+	if out, err := child.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestStopAllBlocksNobody: while everything is stopped, additions of the
+// owner itself and of others go on, first uses included.
+func TestStopAllBlocksNobody(t *testing.T) {
+	forAll(t, adders, func(t *testing.T, a adder, h *cpumem.Handle) {
+		stopped, err := h.Domain().StopAll()
+		if err != nil {
 			t.Fatal(err)
 		}
-		wg.Wait()
-		if got := sum(next, 0); got != 0 {
-			t.Errorf("freed memory came back with %d", got)
+		for range 10 {
+			a.add(h, 0, 1)
 		}
-	}
+		stopped.Resume()
+		a.add(h, 0, 1)
+		if got := a.total(h, 0); got != 11 {
+			t.Errorf("%d of 11", got)
+		}
+	})
 }
 
 func TestSections(t *testing.T) {

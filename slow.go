@@ -2,14 +2,14 @@ package rseqkit
 
 import (
 	"math"
+	"runtime"
 	"sync/atomic"
-	"unsafe"
 
 	"github.com/rseqkit/rseqkit/cpumem"
 )
 
-// The slow paths. A section jumps here with its arguments unread and nothing
-// done: to xSlow if it found something missing, to xAborted if it was aborted
+// The slow paths. A section jumps here with its arguments untouched and
+// nothing done: to xSlow if it found something missing, to xAborted if it was aborted
 // abortLimit times in a row.
 
 // addSlow adds where no section can, or calls the section that can: that of
@@ -22,7 +22,7 @@ func addSlow(h *cpumem.Handle, displacement uintptr, delta int64) {
 	case d.Prepare():
 		Add(h, displacement, delta)
 	default:
-		atomic.AddInt64((*int64)(unsafe.Pointer(h.SharedWord(displacement))), delta)
+		addShared(h, displacement, delta)
 	}
 }
 
@@ -34,7 +34,7 @@ func addByConcurrencyIDSlow(h *cpumem.Handle, displacement uintptr, delta int64)
 	case d.Prepare():
 		AddByConcurrencyID(h, displacement, delta)
 	default:
-		atomic.AddInt64((*int64)(unsafe.Pointer(h.SharedWord(displacement))), delta)
+		addShared(h, displacement, delta)
 	}
 }
 
@@ -46,7 +46,7 @@ func addFloatSlow(h *cpumem.Handle, displacement uintptr, delta float64) {
 	case d.Prepare():
 		AddFloat(h, displacement, delta)
 	default:
-		addFloatShared(h.SharedWord(displacement), delta)
+		addFloatShared(h, displacement, delta)
 	}
 }
 
@@ -58,16 +58,25 @@ func addFloatByConcurrencyIDSlow(h *cpumem.Handle, displacement uintptr, delta f
 	case d.Prepare():
 		AddFloatByConcurrencyID(h, displacement, delta)
 	default:
-		addFloatShared(h.SharedWord(displacement), delta)
+		addFloatShared(h, displacement, delta)
 	}
 }
 
-func addFloatShared(word *uint64, delta float64) {
+// addShared adds with an atomic. The handle must outlive it: its memory is
+// given away when it is garbage.
+func addShared(h *cpumem.Handle, displacement uintptr, delta int64) {
+	atomic.AddUint64(h.SharedWord(displacement), uint64(delta))
+	runtime.KeepAlive(h)
+}
+
+func addFloatShared(h *cpumem.Handle, displacement uintptr, delta float64) {
+	word := h.SharedWord(displacement)
 	for {
 		old := atomic.LoadUint64(word)
 		sum := math.Float64bits(math.Float64frombits(old) + delta)
 		if atomic.CompareAndSwapUint64(word, old, sum) {
-			return
+			break
 		}
 	}
+	runtime.KeepAlive(h)
 }

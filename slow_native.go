@@ -5,7 +5,6 @@ package rseqkit
 import (
 	"math"
 	"sync/atomic"
-	"unsafe"
 
 	"github.com/rseqkit/rseqkit/cpumem"
 	"github.com/rseqkit/rseqkit/cpuopv"
@@ -15,7 +14,7 @@ import (
 // have had. If that fails (no fence), the shared word takes it.
 func addAborted(h *cpumem.Handle, displacement uintptr, delta int64) {
 	if _, err := cpuopv.Exec(h.Domain().Current(), cpuopv.Add(h, displacement, delta)); err != nil {
-		atomic.AddInt64((*int64)(unsafe.Pointer(h.SharedWord(displacement))), delta)
+		addShared(h, displacement, delta)
 	}
 }
 
@@ -42,5 +41,5 @@ func addFloatAborted(h *cpumem.Handle, displacement uintptr, delta float64) {
 			return
 		}
 	}
-	addFloatShared(h.SharedWord(displacement), delta)
+	addFloatShared(h, displacement, delta)
 }

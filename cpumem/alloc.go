@@ -1,8 +1,10 @@
 package cpumem
 
 import (
+	"errors"
 	"fmt"
 	"math/bits"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -123,13 +125,23 @@ func (d *Domain) release(offset, size uintptr) {
 // line, smaller ones are packed.
 //
 // Errors: ErrTooLarge if size exceeds a region, ErrFull if no run of that
-// size is free. It panics if h has memory already.
+// size is free. It panics if h has memory already ("rseqkit: allocation for a
+// handle that is in use").
 func (d *Domain) Allocate(h *Handle, size int) error {
-	if h.claim.Load() != nil {
+	return mustPublish(d.allocate(h, size))
+}
+
+func mustPublish(published bool, err error) error {
+	if err == nil && !published {
 		panic("rseqkit: allocation for a handle that is in use")
 	}
+	return err
+}
+
+// allocate is Allocate that says whether h was free to take the memory.
+func (d *Domain) allocate(h *Handle, size int) (published bool, err error) {
 	if size <= 0 || uintptr(size) > d.size {
-		return fmt.Errorf("cpumem: allocate %d bytes: %w: a region of this domain has %d", size, ErrTooLarge, d.size)
+		return false, fmt.Errorf("cpumem: allocate %d bytes: %w: a region of this domain has %d", size, ErrTooLarge, d.size)
 	}
 	words := (size + WordSize - 1) / WordSize
 	align := 1
@@ -138,10 +150,13 @@ func (d *Domain) Allocate(h *Handle, size int) error {
 	}
 	word, ok := d.words.take(words, align)
 	if !ok {
-		return fmt.Errorf("cpumem: allocate %d bytes: %w", size, ErrFull)
+		return false, fmt.Errorf("cpumem: allocate %d bytes: %w", size, ErrFull)
 	}
-	h.publish(&claim{domain: d, offset: uintptr(word) * WordSize, size: uintptr(words) * WordSize})
-	return nil
+	c := &claim{domain: d, offset: uintptr(word) * WordSize, size: uintptr(words) * WordSize}
+	if published = h.publish(c); !published {
+		c.giveBack()
+	}
+	return published, nil
 }
 
 const lineWords = 64 / WordSize
@@ -153,36 +168,32 @@ var defaults struct {
 	domains []*Domain
 }
 
-// defaultSize is the size of a default domain's regions in bytes of address
-// space; only pages that are used become memory.
-const defaultSize = 1 << 20
-
 // Allocate is [Domain.Allocate] from the process's default domains, which
 // grow as needed. What is larger than their regions gets a domain of its own.
 // Errors: those of [New].
-func Allocate(h *Handle, size int) error {
+func Allocate(h *Handle, size int) error { return mustPublish(allocateDefault(h, size)) }
+
+func allocateDefault(h *Handle, size int) (published bool, err error) {
 	if size > defaultSize {
 		d, err := New(Config{Size: size})
 		if err != nil {
-			return err
+			return false, err
 		}
-		return d.Allocate(h, size)
+		return d.allocate(h, size)
 	}
 	defaults.mu.Lock()
 	defer defaults.mu.Unlock()
-	for i := len(defaults.domains) - 1; i >= 0; i-- { // the newest has most room
-		if err := defaults.domains[i].Allocate(h, size); err == nil {
-			return nil
-		} else if size <= 0 {
-			return err
+	for _, d := range slices.Backward(defaults.domains) { // the newest has most room
+		if published, err = d.allocate(h, size); !errors.Is(err, ErrFull) {
+			return published, err
 		}
 	}
 	d, err := New(Config{Size: defaultSize})
 	if err != nil {
-		return err
+		return false, err
 	}
 	defaults.domains = append(defaults.domains, d)
-	return d.Allocate(h, size)
+	return d.allocate(h, size)
 }
 
 // DefaultDomains returns the number of domains that [Allocate] has made for

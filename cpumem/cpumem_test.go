@@ -129,8 +129,13 @@ func TestReleased(t *testing.T) {
 		t.Errorf("allocation for a used handle: panic %q", text)
 	}
 	for _, displacement := range []uintptr{1, 16, 24, ^uintptr(7)} {
-		if text := mustPanic(t, func() { h.Word(0, displacement) }); !strings.Contains(text, "handle of 16 bytes") {
-			t.Errorf("displacement %d: panic %q", displacement, text)
+		for name, f := range map[string]func(uintptr){
+			"Word":       func(at uintptr) { h.Word(0, at) },
+			"SharedWord": func(at uintptr) { h.SharedWord(at) },
+		} {
+			if text := mustPanic(t, func() { f(displacement) }); !strings.Contains(text, "handle of 16 bytes") {
+				t.Errorf("%s at displacement %d: panic %q", name, displacement, text)
+			}
 		}
 	}
 	if err := h.Free(); err != nil || h.Allocated() {
@@ -223,6 +228,29 @@ func TestAllocatorModel(t *testing.T) {
 	}
 }
 
+// TestFirstUses: of many first uses at once, one allocates, and nothing is
+// left over.
+func TestFirstUses(t *testing.T) {
+	for range 200 {
+		h := new(cpumem.Handle)
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() { atomic.AddUint64(h.SharedWord(0), 1) })
+		}
+		wg.Wait()
+		var total uint64
+		for i := range h.Domain().Regions() {
+			if word := h.Word(i, 0); word != nil {
+				total += *word
+			}
+		}
+		if total != 8 {
+			t.Fatalf("%d of 8", total)
+		}
+		runtime.KeepAlive(h)
+	}
+}
+
 // TestStop: a stopped region is nobody else's, and looks like before
 // afterwards.
 func TestStop(t *testing.T) {
@@ -257,6 +285,9 @@ func TestStop(t *testing.T) {
 				t.Errorf("stopped region %d has entry %#x", i, entry)
 			}
 			s.Resume()
+			if text := mustPanic(t, s.Resume); text != "rseqkit: resume of regions that are not stopped" {
+				t.Errorf("Resume twice: panic %q", text)
+			}
 			if entry := d.Entry(i); entry != before {
 				t.Errorf("resumed region %d has entry %#x, before %#x", i, entry, before)
 			}

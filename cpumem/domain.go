@@ -92,7 +92,7 @@ func New(config Config) (*Domain, error) {
 	d.bases = make([]unsafe.Pointer, n+1)
 	d.owners = make([]sync.Mutex, n+1)
 	d.words.init(int(d.size / WordSize))
-	if _, err := d.mapRegion(d.Overflow()); err != nil {
+	if _, err := d.mapOwned(d.Overflow()); err != nil { // nobody else knows d
 		return nil, err
 	}
 	return d, nil
@@ -145,14 +145,22 @@ func (d *Domain) Overflow() int { return len(d.bases) - 1 }
 func (d *Domain) Region(i int) unsafe.Pointer { return atomic.LoadPointer(&d.bases[i]) }
 
 // mapRegion gives region i its memory, if it has none, and shows it to
-// sections.
-func (d *Domain) mapRegion(i int) (unsafe.Pointer, error) {
-	d.owners[i].Lock()
+// sections. It returns nil if there is no memory, or if somebody owns the
+// region at this moment: its callers have the overflow region to go to, and
+// need not wait.
+func (d *Domain) mapRegion(i int) unsafe.Pointer {
+	if !d.owners[i].TryLock() {
+		return nil
+	}
 	defer d.owners[i].Unlock()
-	return d.mapOwned(i)
+	base, err := d.mapOwned(i)
+	if err != nil {
+		return nil
+	}
+	return base
 }
 
-// mapOwned is mapRegion for a caller who holds the owner lock.
+// mapOwned gives region i its memory for a caller who holds the owner lock.
 func (d *Domain) mapOwned(i int) (unsafe.Pointer, error) {
 	if base := d.Region(i); base != nil {
 		return base, nil
@@ -185,8 +193,7 @@ func (d *Domain) Prepare() bool {
 	if d.Region(i) != nil {
 		return registered
 	}
-	_, err := d.mapRegion(i)
-	return err == nil
+	return d.mapRegion(i) != nil
 }
 
 // current returns the caller's index, a hint as soon as it is returned, and
@@ -214,13 +221,11 @@ func (d *Domain) Current() int {
 
 // SharedWord returns a word for an operation that runs without a section and
 // with atomics: on the rseq engine the overflow region's, on the others that
-// of a shard chosen by a hint. The displacement is checked as by
-// [Handle.Word].
+// of a shard chosen by a hint. Displacement and the Handle's reachability are
+// as for [Handle.Word].
 func (h *Handle) SharedWord(displacement uintptr) *uint64 {
 	c := h.owned()
-	if displacement+WordSize > c.size {
-		h.Word(0, displacement) // panics
-	}
+	c.check(displacement)
 	d := c.domain
 	i := d.Overflow()
 	if d.table == nil {
@@ -228,10 +233,10 @@ func (h *Handle) SharedWord(displacement uintptr) *uint64 {
 	}
 	base := d.Region(i)
 	if base == nil {
-		var err error
-		if base, err = d.mapRegion(i); err != nil {
-			base = d.Region(d.Overflow())
-		}
+		base = d.mapRegion(i)
+	}
+	if base == nil {
+		base = d.Region(d.Overflow())
 	}
 	return (*uint64)(unsafe.Add(base, c.offset+displacement))
 }

@@ -14,7 +14,10 @@ const (
 // MapAll gives every region its memory, as if every CPU had been used.
 func (d *Domain) MapAll() error {
 	for i := range d.Regions() {
-		if _, err := d.mapRegion(i); err != nil {
+		d.owners[i].Lock()
+		_, err := d.mapOwned(i)
+		d.owners[i].Unlock()
+		if err != nil {
 			return err
 		}
 	}

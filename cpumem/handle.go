@@ -2,6 +2,7 @@ package cpumem
 
 import (
 	"fmt"
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -37,8 +38,8 @@ var released claim
 // WordSize is the size in bytes of the words that sections work on.
 const WordSize = 8
 
-// firstUse orders the first uses of zero Handles.
-var firstUse sync.Mutex
+// publishing orders the moments at which handles get their memory.
+var publishing sync.Mutex
 
 // owned returns the handle's claim, after giving a zero Handle its word.
 func (h *Handle) owned() *claim {
@@ -53,14 +54,10 @@ func (h *Handle) owned() *claim {
 }
 
 func (h *Handle) allocateFirst() *claim {
-	firstUse.Lock()
-	defer firstUse.Unlock()
-	if h.claim.Load() == nil {
-		if err := Allocate(h, WordSize); err != nil {
-			panic("rseqkit: no per-CPU memory: " + err.Error())
-		}
+	if _, err := allocateDefault(h, WordSize); err != nil {
+		panic("rseqkit: no per-CPU memory: " + err.Error())
 	}
-	return h.claim.Load()
+	return h.claim.Load() // ours, or that of another first use
 }
 
 // Domain returns the handle's domain, after giving a zero Handle its word. It
@@ -80,13 +77,13 @@ func (h *Handle) Size() int { return int(h.owned().size) }
 
 // Word returns the 8-byte word at displacement bytes from the handle's place
 // in region index of its domain, or nil if that region has no memory yet. Who
-// may write it is the owner's business; anyone may load it atomically. It
-// panics if the word does not lie within the handle's bytes.
+// may write it is the owner's business; anyone may load it atomically, for as
+// long as the Handle is reachable: a user whose last mention of the Handle is
+// this call needs runtime.KeepAlive. It panics if the word does not lie within
+// the handle's bytes.
 func (h *Handle) Word(index int, displacement uintptr) *uint64 {
 	c := h.owned()
-	if displacement%WordSize != 0 || displacement+WordSize > c.size || displacement > c.size {
-		panic(fmt.Sprintf("rseqkit: word at displacement %d of a handle of %d bytes", displacement, c.size))
-	}
+	c.check(displacement)
 	base := c.domain.Region(index)
 	if base == nil {
 		return nil
@@ -94,29 +91,53 @@ func (h *Handle) Word(index int, displacement uintptr) *uint64 {
 	return (*uint64)(unsafe.Add(base, c.offset+displacement))
 }
 
+// check panics unless a whole word lies at displacement.
+func (c *claim) check(displacement uintptr) {
+	if displacement%WordSize != 0 || displacement >= c.size {
+		panic(fmt.Sprintf("rseqkit: word at displacement %d of a handle of %d bytes", displacement, c.size))
+	}
+}
+
+// DebugVariable is the environment variable that, set to 1, keeps freed memory
+// from being used again while its Handle is reachable.
+const DebugVariable = "RSEQKIT_DEBUG"
+
+var debug = sync.OnceValue(func() bool { return os.Getenv(DebugVariable) == "1" })
+
 // Free gives the memory back at once, instead of when the Handle is garbage.
-// Sections that run meanwhile are fenced off; whoever uses the Handle
-// afterwards panics with "rseqkit: use of a released handle". On the locked
-// and portable engines a use that runs at the same time may still reach the
-// memory: stop using the Handle first. Cost: a fence of all CPUs. It returns
-// ErrReleased if the Handle has no memory.
+// Nobody may use the Handle at the same time, as with the destruction of a
+// lock: a section that has read the handle goes on with what it read. Whoever
+// uses it afterwards panics with "rseqkit: use of a released handle".
+//
+// In debug mode (RSEQKIT_DEBUG=1) the memory stays the Handle's until it is
+// garbage, so that a use at the wrong time harms nobody else and the next one
+// panics. It returns ErrReleased if the Handle has no memory.
 func (h *Handle) Free() error {
+	publishing.Lock()
 	c := h.claim.Load()
-	if c == nil || c == &released || !h.claim.CompareAndSwap(c, &released) {
+	if c == nil || c == &released {
+		publishing.Unlock()
 		return fmt.Errorf("cpumem: free: %w", ErrReleased)
 	}
+	h.claim.Store(&released)
 	atomic.StorePointer(&h.table, nil)
-	if err := c.domain.fenceAll(); err != nil {
-		return err // the memory is lost rather than shared with a late section
+	publishing.Unlock()
+	if !debug() {
+		c.giveBack()
 	}
-	c.giveBack()
 	return nil
 }
 
 // publish makes the handle usable, by sections last of all, and has its
-// memory given back with the garbage. Nobody can be inside a section on an
-// unreachable handle: sections find the handle's address in their arguments.
-func (h *Handle) publish(c *claim) {
+// memory given back with the garbage: nobody can be inside a section on an
+// unreachable handle, since sections find the handle's address in their
+// arguments. It returns false if the handle has memory already.
+func (h *Handle) publish(c *claim) bool {
+	publishing.Lock()
+	defer publishing.Unlock()
+	if h.claim.Load() != nil {
+		return false
+	}
 	h.offset = c.offset
 	if c.domain.index == ByConcurrencyID {
 		c.cidTable = c.domain.table
@@ -126,6 +147,7 @@ func (h *Handle) publish(c *claim) {
 		atomic.StorePointer(&h.table, unsafe.Pointer(c.domain.table))
 	}
 	runtime.AddCleanup(h, (*claim).giveBack, c)
+	return true
 }
 
 func (c *claim) giveBack() {

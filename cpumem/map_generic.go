@@ -6,6 +6,10 @@ import "unsafe"
 
 const pageSize = 4096
 
+// defaultSize is the size of a default domain's regions in bytes. Small, since
+// the Go heap counts all of it.
+const defaultSize = 1 << 16
+
 // mappings stands for mapped memory: the Go heap, which the domain keeps
 // alive through its pointers to it.
 type mappings struct{}

@@ -12,6 +12,10 @@ import (
 
 const pageSize = 4096
 
+// defaultSize is the size of a default domain's regions in bytes of address
+// space; only pages that are used become memory.
+const defaultSize = 1 << 20
+
 // mappings owns what a domain has mapped. Sections write there without the
 // garbage collector's knowledge, and whole pages keep each CPU's data on
 // pages, cache lines and NUMA memory of its own.

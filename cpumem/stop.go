@@ -7,7 +7,7 @@ import (
 )
 
 // Stopped is a region, or all regions, of a domain that belong to the caller
-// until Resume.
+// until Resume. It must not be copied.
 type Stopped struct {
 	domain   *Domain
 	from, to int // regions
@@ -80,10 +80,15 @@ func (s Stopped) close(fence func() error) error {
 	return fence()
 }
 
-// Resume lets sections in again. What the caller did is visible to them. A
-// second call ends the process, as unlocking an unlocked sync.Mutex does.
-func (s Stopped) Resume() {
+// Resume lets sections in again; they see what the caller did. It panics if
+// the regions are not stopped any more ("rseqkit: resume of regions that are
+// not stopped").
+func (s *Stopped) Resume() {
 	d := s.domain
+	if d == nil {
+		panic("rseqkit: resume of regions that are not stopped")
+	}
+	s.domain = nil
 	for i := s.to - 1; i >= s.from; i-- {
 		if d.table != nil && i != d.Overflow() {
 			// Release order, and a section reaches the region through what it
@@ -92,13 +97,4 @@ func (s Stopped) Resume() {
 		}
 		d.owners[i].Unlock()
 	}
-}
-
-// fenceAll makes sure that no section of the domain that started before the
-// call is still going to commit.
-func (d *Domain) fenceAll() error {
-	if d.table == nil {
-		return nil
-	}
-	return rseq.Fence()
 }

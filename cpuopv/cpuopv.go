@@ -13,6 +13,7 @@ package cpuopv
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 
 	"github.com/rseqkit/rseqkit/cpumem"
@@ -85,6 +86,7 @@ func Exec(index int, ops ...Op) (stopped int, err error) {
 		return 0, fmt.Errorf("cpuopv: %w", err)
 	}
 	defer s.Resume()
+	defer runtime.KeepAlive(ops) // and so the handles, whose memory is at work
 	for i := 0; i < len(ops); i++ {
 		op := &ops[i]
 		word := op.h.Word(index, op.displacement)

@@ -3,6 +3,7 @@ package percpu
 import (
 	"fmt"
 	"math"
+	"runtime"
 	"strconv"
 	"sync/atomic"
 
@@ -35,6 +36,7 @@ func (c *FloatCounter) Value() float64 {
 			total += math.Float64frombits(atomic.LoadUint64(word))
 		}
 	}
+	runtime.KeepAlive(c)
 	return total
 }
 
@@ -62,6 +64,7 @@ func (c *FloatCounter) Drain() float64 {
 			total += math.Float64frombits(atomic.SwapUint64(word, 0))
 		}
 	}
+	runtime.KeepAlive(c)
 	return total
 }
 

@@ -2,6 +2,7 @@ package percpu
 
 import (
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"unsafe"
 
@@ -52,12 +53,9 @@ func (g *CounterGroup) Inc(i int) {
 func (g *CounterGroup) Value(i int) int64 {
 	_ = g.members[i]
 	d := g.h.Domain()
-	total := atomic.LoadUint64(g.h.Word(d.Overflow(), uintptr(i)*cpumem.WordSize))
-	for r := range d.Overflow() {
-		if word := g.h.Word(r, uintptr(i)*cpumem.WordSize); word != nil {
-			total += atomic.LoadUint64(word)
-		}
-	}
+	displacement := uintptr(i) * cpumem.WordSize
+	total := atomic.LoadUint64(g.h.Word(d.Overflow(), displacement)) + sumRegions(&g.h, d, displacement)
+	runtime.KeepAlive(g)
 	return int64(total)
 }
 
@@ -81,5 +79,6 @@ func (g *CounterGroup) Values(to []int64) []int64 {
 			to[i] += int64(atomic.LoadUint64(&words[i]))
 		}
 	}
+	runtime.KeepAlive(g)
 	return to
 }

@@ -2,6 +2,7 @@ package percpu_test
 
 import (
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -68,6 +69,23 @@ func TestReuse(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 		}
 	}
+	var wg sync.WaitGroup
+	for g := range 8 {
+		wg.Go(func() {
+			for i := range 2000 {
+				c := new(percpu.Counter)
+				c.Add(int64(g*i) + 1)
+				if v := c.Drain(); v != int64(g*i)+1 {
+					t.Errorf("goroutine %d: a new counter with %d added reads %d", g, g*i+1, v)
+					return
+				}
+				if i%200 == 0 {
+					runtime.GC()
+				}
+			}
+		})
+	}
+	wg.Wait()
 	if domains := cpumem.DefaultDomains(); domains > 3 {
 		t.Errorf("%d counters in turn grew the defaults to %d domains of %d", 3*size, domains, size)
 	}

@@ -58,24 +58,31 @@ func TestParseKernelVersion(t *testing.T) {
 	}
 }
 
-func TestNeverAborts(t *testing.T) {
+func TestBrokenKernels(t *testing.T) {
 	for _, c := range []struct {
-		v    kernelVersion
-		arch string
-		want bool
+		release, arch string
+		never, shares bool
 	}{
-		{kernelVersion{6, 18, 44}, "arm64", false},
-		{kernelVersion{6, 19, 0}, "arm64", true},
-		{kernelVersion{6, 19, 12}, "arm64", true},
-		{kernelVersion{7, 0, 0}, "arm64", true},
-		{kernelVersion{7, 0, 13}, "arm64", true},
-		{kernelVersion{7, 0, 14}, "arm64", false},
-		{kernelVersion{7, 1, 0}, "arm64", false},
-		{kernelVersion{6, 19, 0}, "amd64", false},
-		{kernelVersion{7, 0, 3}, "amd64", false},
+		{"6.1.0-38-cloud-arm64", "arm64", false, true},
+		{"6.8.12", "arm64", false, true},
+		{"6.9.0", "arm64", false, false},
+		{"6.18.44", "arm64", false, false},
+		{"6.19.0", "arm64", true, false},
+		{"6.19.12", "arm64", true, false},
+		{"7.0.0-rc3", "arm64", true, false},
+		{"7.0.13", "arm64", true, false},
+		{"7.0.14", "arm64", false, false},
+		{"7.1.0", "arm64", false, false},
+		{"somebody's", "arm64", true, true},
+		{"6.19.0", "amd64", false, false},
+		{"6.3.1", "amd64", false, false},
+		{"somebody's", "amd64", false, false},
 	} {
-		if got := c.v.neverAborts(c.arch); got != c.want {
-			t.Errorf("%v on %s: %t, want %t", c.v, c.arch, got, c.want)
+		if got := neverAborts(c.release, c.arch); got != c.never {
+			t.Errorf("%s on %s: never aborts %t", c.release, c.arch, got)
+		}
+		if got := sharesConcurrencyIDs(c.release, c.arch); got != c.shares {
+			t.Errorf("%s on %s: shares concurrency ids %t", c.release, c.arch, got)
 		}
 	}
 }

@@ -12,11 +12,14 @@ import (
 // PossibleCPUs is one more than the highest CPU number that this machine can
 // ever have, plugged in later ones included. CPU numbers and concurrency ids
 // are below it; size tables by it, and by neither GOMAXPROCS nor NumCPU,
-// which follow affinity. Outside Linux, or where sysfs cannot be read, it is
-// a bound that CPU numbers are not known to keep: see [Status].
+// which follow affinity. Outside Linux it is runtime.NumCPU, and says how much
+// can happen at once rather than which numbers CPUs have.
 func PossibleCPUs() int { return possible() }
 
 var possible = sync.OnceValue(func() int {
+	if runtime.GOOS != "linux" {
+		return runtime.NumCPU()
+	}
 	if list, err := os.ReadFile("/sys/devices/system/cpu/possible"); err == nil {
 		if n, err := parseCPUList(string(list)); err == nil {
 			return n

@@ -5,6 +5,7 @@ package rseq
 import (
 	"bytes"
 	"fmt"
+	"runtime"
 	"unsafe"
 )
 
@@ -13,9 +14,10 @@ const maxSectionCode = 4096
 
 // Describe derives the descriptor of the critical section in the assembly
 // function at entry from its code, which follows the anatomy that all our
-// sections share: the first store of the descriptor's address arms it; from
-// the instruction after it to the commit the thread is inside; the commit is
-// followed by RET, the signature and the abort handler, in this order.
+// sections share: the first store of R9, the descriptor's address, to 8(R8) in
+// the area arms it; from the instruction after it to the commit the thread is
+// inside; the commit is followed by RET, the signature and the abort handler,
+// in this order.
 //
 // So nothing has to be counted by hand. The error says which of the three
 // marks is missing.
@@ -33,10 +35,14 @@ func Describe(entry unsafe.Pointer) (CriticalSection, error) {
 	if commit <= start || !bytes.Equal(codeAt(entry, commit, len(codeReturn)), codeReturn) {
 		return CriticalSection{}, fmt.Errorf("%w: no RET between commit and signature", ErrSelfTest)
 	}
+	abort := uintptr(entry) + uintptr(signature+len(codeSignature))
+	if f := runtime.FuncForPC(abort); f == nil || f.Entry() != uintptr(entry) {
+		return CriticalSection{}, fmt.Errorf("%w: the signature at %+d bytes belongs to another function", ErrSelfTest, signature)
+	}
 	return CriticalSection{
 		Start:            uint64(uintptr(entry)) + uint64(start),
 		PostCommitOffset: uint64(commit - start),
-		Abort:            uint64(uintptr(entry)) + uint64(signature+len(codeSignature)),
+		Abort:            uint64(abort),
 	}, nil
 }
 

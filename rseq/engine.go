@@ -57,12 +57,11 @@ type choice struct {
 	thread     threadLookup
 }
 
-var (
-	chooseOnce sync.Once
-	chosen     atomic.Pointer[choice]
-)
+var chosen atomic.Pointer[choice]
 
-// atStart holds what the packages above want checked before sections run.
+// atStart holds what the packages above want checked before sections run. Its
+// lock is held while an engine is chosen, so that a check comes either before
+// the choice or after it.
 var atStart struct {
 	mu     sync.Mutex
 	checks []func() error
@@ -70,12 +69,12 @@ var atStart struct {
 
 // AtStart adds a check to those that must pass before the rseq engine is
 // chosen. For init functions of the packages that own critical sections; a
-// check that comes after the choice runs at once, and its error withdraws the
-// rseq engine.
+// check that comes after the choice (some other package's init chose) runs at
+// once, and its error withdraws the rseq engine.
 func AtStart(check func() error) {
 	atStart.mu.Lock()
+	defer atStart.mu.Unlock()
 	atStart.checks = append(atStart.checks, check)
-	atStart.mu.Unlock()
 	if c := chosen.Load(); c != nil && c.engine == EngineRseq {
 		if err := check(); err != nil {
 			withdrawn := *c
@@ -85,9 +84,8 @@ func AtStart(check func() error) {
 	}
 }
 
+// runStartChecks runs the checks for a caller who holds the lock.
 func runStartChecks() error {
-	atStart.mu.Lock()
-	defer atStart.mu.Unlock()
 	for _, check := range atStart.checks {
 		if err := check(); err != nil {
 			return fmt.Errorf("rseq: %w", err)
@@ -101,7 +99,11 @@ func current() *choice {
 	if c := chosen.Load(); c != nil {
 		return c
 	}
-	chooseOnce.Do(func() { chosen.Store(choose(os.Getenv(EngineVariable))) })
+	atStart.mu.Lock()
+	defer atStart.mu.Unlock()
+	if chosen.Load() == nil {
+		chosen.Store(choose(os.Getenv(EngineVariable)))
+	}
 	return chosen.Load()
 }
 

@@ -135,3 +135,23 @@ func TestProveAbort(t *testing.T) {
 		t.Errorf("%+v, %v", proof, err)
 	}
 }
+
+// TestAtStart: a check that comes after the choice runs at once, and its error
+// withdraws the engine.
+func TestAtStart(t *testing.T) {
+	before, checks := chosen.Load(), atStart.checks
+	defer func() { chosen.Store(before); atStart.checks = checks }()
+	ran := false
+	AtStart(func() error { ran = true; return nil })
+	if isRseq := before.engine == EngineRseq; ran != isRseq {
+		t.Errorf("engine %v: the check ran: %t", before.engine, ran)
+	}
+	AtStart(func() error { return fmt.Errorf("section Bad: %w", ErrSelfTest) })
+	if before.engine == EngineRseq && (Active() != EngineLocked || !errors.Is(Available(), ErrSelfTest)) {
+		t.Errorf("after a check that failed: %v, %v", Active(), Available())
+	}
+	// And before the choice: it is not made.
+	if c := choose("rseq"); nativeBuild && (c.engine == EngineRseq || c.requestErr == nil) {
+		t.Errorf("with a check that fails: %v", c.engine)
+	}
+}

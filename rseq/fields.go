@@ -42,10 +42,14 @@ func Node() int {
 // HasConcurrencyID returns nil if the areas of this process have the
 // concurrency id, else ErrNoConcurrencyID.
 func HasConcurrencyID() error {
-	if current().engine == EngineRseq && current().thread.features >= endMMCID {
-		return nil
+	c := current()
+	if c.engine != EngineRseq || c.thread.features < endMMCID {
+		return fmt.Errorf("rseq: %w: needs the rseq engine on Linux 6.3", ErrNoConcurrencyID)
 	}
-	return fmt.Errorf("rseq: %w: needs the rseq engine on Linux 6.3", ErrNoConcurrencyID)
+	if c.thread.sharedIDs {
+		return fmt.Errorf("rseq: %w that holds: arm64 Linux before 6.9 may give one id to two threads", ErrNoConcurrencyID)
+	}
+	return nil
 }
 
 // ConcurrencyID returns the caller's concurrency id (mm_cid, Linux 6.3): a

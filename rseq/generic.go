@@ -12,7 +12,10 @@ import (
 
 const nativeBuild = false
 
-type threadLookup struct{ features uint32 }
+type threadLookup struct {
+	features  uint32
+	sharedIDs bool
+}
 
 func startNative() (threadLookup, error) {
 	return threadLookup{}, fmt.Errorf("rseq: %w: they need linux/amd64 or linux/arm64 without the build tag purego; this is %s/%s", ErrBuild, runtime.GOOS, runtime.GOARCH)

@@ -39,10 +39,24 @@ func (v kernelVersion) String() string {
 // neverAborts reports the arm64 kernels whose entry code lost the fact that
 // user mode was interrupted, so that a critical section is never aborted: the
 // rework in 6.19, repaired for 7.0.14 and 7.1 by kernel commit 411c1cf43039.
-// 6.19 went out of support without the repair.
-func (v kernelVersion) neverAborts(goarch string) bool {
+// 6.19 went out of support without the repair. A release that cannot be read
+// may be one of them.
+func neverAborts(release, goarch string) bool {
 	if goarch != "arm64" {
 		return false
 	}
-	return v.major == 6 && v.minor >= 19 || v.major == 7 && v.minor == 0 && v.patch < 14
+	v, ok := parseKernelVersion(release)
+	return !ok || v.major == 6 && v.minor >= 19 || v.major == 7 && v.minor == 0 && v.patch < 14
+}
+
+// sharesConcurrencyIDs reports the arm64 kernels on which two running threads
+// could have the same concurrency id for a moment: before 6.9 switch_mm_cid
+// lacked a barrier that weakly ordered processors need. Some stable series
+// have the repair under an older number, which nothing tells us.
+func sharesConcurrencyIDs(release, goarch string) bool {
+	if goarch != "arm64" {
+		return false
+	}
+	v, ok := parseKernelVersion(release)
+	return !ok || v.major < 6 || v.major == 6 && v.minor < 9
 }

@@ -47,8 +47,8 @@ none:
 	RET
 
 // func loadField(offset uintptr) int32
-// Returns: the field, or -1 when no engine was chosen or the thread is not
-// registered.
+// Returns: the field; or the cpu_id, negative, of an area that is not
+// registered; or -1 when the thread has no area or no engine was chosen.
 TEXT ·loadField(SB), NOSPLIT|NOFRAME, $0-12
 	MOVL $-1, DX
 	CMPL ·areaKnown(SB), $0
@@ -57,8 +57,8 @@ TEXT ·loadField(SB), NOSPLIT|NOFRAME, $0-12
 	TESTQ AX, AX
 	JZ   done
 	ADDQ ·areaOffset(SB), AX
-	MOVL 4(AX), CX             // cpu_id, negative when unregistered
-	TESTL CX, CX
+	MOVL 4(AX), DX             // cpu_id
+	TESTL DX, DX
 	JLT  done
 	MOVQ offset+0(FP), CX
 	MOVL (AX)(CX*1), DX

@@ -65,11 +65,12 @@ libc:
 	RET
 
 // func loadField(offset uintptr) int32
-// Returns: the field, or -1 when no engine was chosen or the thread is not
-// registered.
+// Returns: the field; or the cpu_id, negative, of an area that is not
+// registered; or -1 when the thread has no area or no engine was chosen.
 TEXT ·loadField(SB), NOSPLIT|NOFRAME, $0-12
 	MOVW $-1, R3
-	MOVWU ·areaKnown(SB), R0
+	MOVD $·areaKnown(SB), R0
+	LDARW (R0), R0             // areaOffset was stored before it
 	CBZ  R0, done
 	MOVD ·areaOffset(SB), R1
 	MRS  TPIDR_EL0, R0
@@ -81,8 +82,8 @@ TEXT ·loadField(SB), NOSPLIT|NOFRAME, $0-12
 libc:
 	ADD  R1, R0
 area:
-	MOVW 4(R0), R2             // cpu_id, negative when unregistered
-	TBNZ $31, R2, done
+	MOVW 4(R0), R3             // cpu_id
+	TBNZ $31, R3, done
 	MOVD offset+0(FP), R1
 	MOVW (R0)(R1), R3
 done:

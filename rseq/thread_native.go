@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"sync/atomic"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -45,6 +46,7 @@ type threadLookup struct {
 	areaOffset uintptr
 	length     uint32 // registration length in bytes
 	features   uint32 // bytes of Area that the kernel keeps current
+	sharedIDs  bool   // concurrency ids are not exclusive
 	libc       string
 	lookup     string
 }
@@ -78,8 +80,8 @@ func locateAreas() (threadLookup, error) {
 	if err := Supported(); err != nil {
 		return lookup, err
 	}
-	if v, ok := parseKernelVersion(kernelRelease()); ok && v.neverAborts(runtime.GOARCH) {
-		return lookup, fmt.Errorf("rseq: %w: arm64 Linux %v; 7.0.14 and 7.1 are repaired", ErrBrokenKernel, v)
+	if release := kernelRelease(); neverAborts(release, runtime.GOARCH) {
+		return lookup, fmt.Errorf("rseq: %w: arm64 Linux %q; 7.0.14 and 7.1 are repaired", ErrBrokenKernel, release)
 	}
 	layout, err := layoutFor(goVersion())
 	if err != nil {
@@ -89,12 +91,16 @@ func locateAreas() (threadLookup, error) {
 	defer runtime.UnlockOSThread()
 	features := KernelFeatures()
 	lookup.features = features.Size
+	lookup.sharedIDs = sharesConcurrencyIDs(kernelRelease(), runtime.GOARCH)
 	if pointer := libcThreadPointer(); pointer != 0 {
 		return locateInLibc(lookup, pointer, features)
 	}
 	lookup.libc = "none in this process"
 	lookup.owner = OwnerRseqkit
 	lookup.length = features.RegistrationLength()
+	if lookup.length > areaStride || features.Align > areaStride {
+		lookup.length = OriginalLength // a kernel that wants more than our areas have
+	}
 	if forced, err := strconv.Atoi(os.Getenv(lengthVariable)); err == nil && forced >= OriginalLength && forced <= areaStride {
 		lookup.length = uint32(forced)
 	}
@@ -152,6 +158,9 @@ func RegisterThread() bool {
 	c := current()
 	if c.engine != EngineRseq {
 		return false
+	}
+	if c.thread.owner == OwnerRseqkit && uint32(loadField(offsetCPUID)) == CPUIDFailed {
+		return false // it was tried; quick, since every section there asks again
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -278,7 +287,7 @@ func selfTest(lookup threadLookup) error {
 	if word != 1 {
 		return fmt.Errorf("rseq: %w: a section did not commit in %d attempts", ErrSelfTest, attempts)
 	}
-	areaKnown = 1
+	atomic.StoreUint32(&areaKnown, 1)
 	return nil
 }
 
@@ -305,7 +314,7 @@ func describeNative(info *Info, c *choice) {
 	info.Lookup = c.thread.lookup
 	info.RegistrationLength = c.thread.length
 	info.HasNodeID = c.thread.features >= endNodeID
-	info.HasConcurrencyID = c.thread.features >= endMMCID
+	info.HasConcurrencyID = HasConcurrencyID() == nil
 	info.HasSliceExtension = c.thread.features > OriginalLength
 	info.AreasInUse, info.AreasMapped, info.AreasReused = areas.counts()
 }
