@@ -56,6 +56,8 @@
 #define handle_offset 8(DI)
 #define handle_claim  16(DI)
 #define claim_table   0(BX)
+#define claim_shards  8(BX)
+#define claim_mask    16(BX)
 #define area_cs       8(R8)
 #define area_cpu_id   4(R8)
 #define area_mm_cid   24(R8)
@@ -96,6 +98,23 @@
 	TESTQ CX, CX                \
 	JZ    slow
 
+// SHARD leaves for go unless the handle's memory is in shards: on the locked
+// engine. Else CX becomes the handle's place in the shard that the goroutine's
+// address, mixed, selects (2^32 / golden ratio; cpumem's hint in Go). It
+// follows slow, outside the section.
+#define SHARD \
+	MOVQ  handle_claim, BX  \
+	TESTQ BX, BX            \
+	JZ    go                \
+	MOVQ  claim_shards, CX  \
+	TESTQ CX, CX            \
+	JZ    go                \
+	MOVQ  (TLS), AX         \
+	SHRQ  $6, AX            \
+	IMUL3L $0x9e3779b1, AX, AX \
+	ANDQ  claim_mask, AX    \
+	ADDQ  AX, CX
+
 // ABORTED follows the commit's RET: UD1 with the signature as its operand, as
 // glibc and librseq write it, and the handler that the descriptor names. It
 // falls through to the jump behind it when the limit is reached.
@@ -135,6 +154,12 @@ begin:
 	ABORTED(addSection)
 	JMP  ·addAborted(SB)
 slow:
+	SHARD
+	MOVQ displacement+8(FP), SI
+	LOCK
+	ADDQ DX, (CX)(SI*1)
+	RET
+go:
 	JMP  ·addSlow(SB)
 
 // func AddFloat(h *cpumem.Handle, displacement uintptr, delta float64)

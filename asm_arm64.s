@@ -26,6 +26,8 @@
 #define handle_table  0(R0)
 #define handle_offset 8(R0)
 #define claim_table   0(R1)
+#define claim_shards  8(R1)
+#define claim_mask    16(R1)
 #define area_cs       8(R8)
 #define area_cpu_id   4(R8)
 #define area_mm_cid   24(R8)
@@ -68,6 +70,23 @@ libc:                                                                 \
 	AND  $(tableEntries-1), R2 \
 	MOVD (R1)(R2<<3), R2       \
 	CBZ  R2, slow
+
+// SHARD leaves for go unless the handle's memory is in shards: on the locked
+// engine. Else R2 becomes the handle's place in the shard that the goroutine's
+// address, mixed, selects (2^32 / golden ratio; cpumem's hint in Go). It
+// follows slow, outside the section.
+#define SHARD \
+	ADD   $16, R0, R1       \
+	LDAR  (R1), R1          \
+	CBZ   R1, go            \
+	MOVD  claim_shards, R2  \
+	CBZ   R2, go            \
+	LSR   $6, g, R10        \
+	MOVD  $0x9e3779b1, R11  \
+	MULW  R11, R10, R10     \
+	MOVD  claim_mask, R11   \
+	AND   R11, R10          \
+	ADD   R10, R2
 
 // ABORTED follows the commit's RET: BRK #0x45e0, as glibc and librseq write
 // it, and the handler that the descriptor names. Counting needs an exclusive
@@ -115,6 +134,16 @@ begin:
 	ABORTED(addSection)
 	JMP  ·addAborted(SB)
 slow:
+	SHARD
+	MOVD displacement+8(FP), R3
+	ADD  R3, R2
+shard:
+	LDAXR (R2), R5
+	ADD   R4, R5
+	STLXR R5, (R2), R13
+	CBNZ  R13, shard
+	RET
+go:
 	JMP  ·addSlow(SB)
 
 // func AddFloat(h *cpumem.Handle, displacement uintptr, delta float64)

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"strings"
 	"testing"
 
 	"github.com/rseqkit/rseqkit"
 	"github.com/rseqkit/rseqkit/cpumem"
+	"github.com/rseqkit/rseqkit/rseq"
 	"golang.org/x/sys/unix"
 )
 
@@ -22,11 +24,18 @@ func TestNoMemory(t *testing.T) {
 		return
 	}
 
+	// The Go runtime itself does not survive a collection without memory.
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	defer unlimitAddressSpace(t)
 	limitAddressSpace(t, 400<<20)
 	if _, err := cpumem.New(cpumem.Config{Size: cpumem.MaxSize}); !errors.Is(err, cpumem.ErrNoMemory) || !errors.Is(err, unix.ENOMEM) {
 		t.Errorf("a domain of 1 GiB in 400 MiB: %v", err)
 	}
 
+	if rseq.Active() != rseq.EngineRseq {
+		firstUseWithoutMemory(t)
+		return
+	}
 	// The overflow region fits, a CPU's does not: everything goes to the
 	// overflow region.
 	d, err := cpumem.New(cpumem.Config{Size: 250 << 20})
@@ -47,6 +56,11 @@ func TestNoMemory(t *testing.T) {
 		t.Errorf("Stop of a region without memory: %v", err)
 	}
 
+	firstUseWithoutMemory(t)
+}
+
+func firstUseWithoutMemory(t *testing.T) {
+	t.Helper()
 	limitAddressSpace(t, 0)
 	defer func() {
 		if text := fmt.Sprint(recover()); !strings.HasPrefix(text, "rseqkit: no per-CPU memory: ") {
@@ -55,6 +69,12 @@ func TestNoMemory(t *testing.T) {
 	}()
 	rseqkit.Add(new(cpumem.Handle), 0, 1)
 	t.Error("the first use of a zero handle without memory returned")
+}
+
+func unlimitAddressSpace(t *testing.T) {
+	if err := unix.Setrlimit(unix.RLIMIT_AS, &unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}); err != nil {
+		t.Error(err)
+	}
 }
 
 // limitAddressSpace lets the process map so many bytes more.

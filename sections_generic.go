@@ -2,11 +2,23 @@
 
 package rseqkit
 
-import "github.com/rseqkit/rseqkit/cpumem"
+import (
+	"runtime"
+	"sync/atomic"
+
+	"github.com/rseqkit/rseqkit/cpumem"
+)
 
 // Add adds delta to the 64-bit integer at displacement bytes from h's place;
 // overflow wraps. Exactly once, safe for any number of goroutines.
-func Add(h *cpumem.Handle, displacement uintptr, delta int64) { addSlow(h, displacement, delta) }
+func Add(h *cpumem.Handle, displacement uintptr, delta int64) {
+	if word := h.Shard(displacement); word != nil {
+		atomic.AddUint64(word, uint64(delta))
+		runtime.KeepAlive(h)
+		return
+	}
+	addSlow(h, displacement, delta)
+}
 
 // AddFloat is [Add] for float64.
 func AddFloat(h *cpumem.Handle, displacement uintptr, delta float64) {

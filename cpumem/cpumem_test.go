@@ -28,6 +28,8 @@ func TestLayout(t *testing.T) {
 		{"Handle.offset", cpumem.HandleOffset, 8},
 		{"Handle.claim", cpumem.HandleClaim, 16},
 		{"claim.cidTable", cpumem.ClaimTable, 0},
+		{"claim.shards", cpumem.ClaimShards, 8},
+		{"claim.shardMask", cpumem.ClaimMask, 16},
 		{"table entries", cpumem.TableEntries, 16384},
 	} {
 		if c.got != c.want {
@@ -355,7 +357,7 @@ func TestStopExclusive(t *testing.T) {
 // space back.
 func TestDomainGarbage(t *testing.T) {
 	for range 200 {
-		d, err := cpumem.New(cpumem.Config{Size: 64 << 20})
+		d, err := cpumem.New(cpumem.Config{Size: 16 << 20})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -41,7 +41,7 @@ const MaxSize = 1 << 30
 
 // Config describes a Domain.
 type Config struct {
-	Size  int   // bytes of a region, rounded up to whole pages; 1 to MaxSize
+	Size  int   // bytes of a region, rounded up to whole pages (to a power of two where there are shards); 1 to MaxSize
 	Index Index // what selects a region on the rseq engine
 }
 
@@ -52,16 +52,15 @@ type Config struct {
 // concurrency id, on the others by shard. The last number, Regions()-1, is
 // the overflow region's.
 type Domain struct {
-	engine   rseq.Engine
-	index    Index
-	size     uintptr
-	table    *table           // nil but on the rseq engine
-	field    uintptr          // of rseq.Area: what the index is read from
-	bases    []unsafe.Pointer // by region, atomic; nil until first use
-	owners   []sync.Mutex     // by region; held by whoever maps or stops it
-	hintMask uintptr          // shards - 1, but on the rseq engine
-	words    allocator
-	memory   *mappings
+	engine rseq.Engine
+	index  Index
+	size   uintptr
+	table  *table           // nil but on the rseq engine
+	field  uintptr          // of rseq.Area: what the index is read from
+	bases  []unsafe.Pointer // by region, atomic; nil until first use
+	owners []sync.Mutex     // by region; held by whoever maps or stops it
+	words  allocator
+	memory *mappings
 }
 
 // New returns a domain whose overflow region is mapped and whose other
@@ -86,16 +85,34 @@ func New(config Config) (*Domain, error) {
 			return nil, err
 		}
 	} else {
-		n = shards(n)
-		d.hintMask = uintptr(n - 1)
+		for d.size&(d.size-1) != 0 { // to a power of two, for masks
+			d.size += d.size & -d.size
+		}
+		n = shards(n, d.size)
 	}
 	d.bases = make([]unsafe.Pointer, n+1)
 	d.owners = make([]sync.Mutex, n+1)
 	d.words.init(int(d.size / WordSize))
+	if d.table == nil {
+		return d, d.mapShards()
+	}
 	if _, err := d.mapOwned(d.Overflow()); err != nil { // nobody else knows d
 		return nil, err
 	}
 	return d, nil
+}
+
+// mapShards maps the regions of a domain without sections in one piece, so
+// that a hint, masked, is a shard's distance from the first.
+func (d *Domain) mapShards() error {
+	base, err := d.memory.mapBytes(d.size * uintptr(d.Regions()))
+	if err != nil {
+		return err
+	}
+	for i := range d.bases {
+		d.bases[i] = unsafe.Add(base, uintptr(i)*d.size)
+	}
+	return nil
 }
 
 // newTable maps the region table that sections of this domain read.
@@ -112,15 +129,23 @@ func (d *Domain) newTable() error {
 	return err
 }
 
-// maxShards bounds the memory of engines that cannot know their CPU.
-const maxShards = 64
+// Engines that cannot know their CPU have some shards for each, so that a hint
+// seldom sends two busy goroutines to the same one. maxShards bounds the
+// memory; a 32-bit hint has room for them at the largest default region.
+const (
+	shardsPerCPU = 4
+	maxShards    = 64
+)
 
-// shards is the number of regions for n CPUs where a hint selects them: a
-// power of two, so that a hint is masked.
-func shards(n int) int {
+// shards is the number of regions for n CPUs where a hint selects one: a power
+// of two, so that a hint is masked, and fewer where regions are large.
+func shards(n int, size uintptr) int {
 	s := 1
-	for s < n && s < maxShards {
+	for s < n*shardsPerCPU && s < maxShards {
 		s *= 2
+	}
+	for s > 1 && uint64(size)*uint64(s+1) > maxShardBytes {
+		s /= 2
 	}
 	return s
 }
@@ -211,7 +236,7 @@ func (d *Domain) current() (i int, registered, ok bool) {
 // would go to right now: a hint.
 func (d *Domain) Current() int {
 	if d.table == nil {
-		return int(hint() & d.hintMask)
+		return int(hint() & (uintptr(d.Overflow()-1) * d.size) / d.size)
 	}
 	if i, _, ok := d.current(); ok {
 		return i
@@ -226,19 +251,10 @@ func (d *Domain) Current() int {
 func (h *Handle) SharedWord(displacement uintptr) *uint64 {
 	c := h.owned()
 	c.check(displacement)
-	d := c.domain
-	i := d.Overflow()
-	if d.table == nil {
-		i = int(hint() & d.hintMask)
+	if c.shards != nil {
+		return h.Shard(displacement)
 	}
-	base := d.Region(i)
-	if base == nil {
-		base = d.mapRegion(i)
-	}
-	if base == nil {
-		base = d.Region(d.Overflow())
-	}
-	return (*uint64)(unsafe.Add(base, c.offset+displacement))
+	return (*uint64)(unsafe.Add(c.domain.Region(c.domain.Overflow()), c.offset+displacement))
 }
 
 // hint spreads goroutines over shards: the address of the caller's stack,
@@ -246,6 +262,5 @@ func (h *Handle) SharedWord(displacement uintptr) *uint64 {
 // for a goroutine at one call depth.
 func hint() uintptr {
 	var here byte
-	mixed := uint32(uintptr(unsafe.Pointer(&here))>>11) * 0x9e3779b1 // 2^32 / golden ratio
-	return uintptr(mixed >> 16)
+	return uintptr(uint32(uintptr(unsafe.Pointer(&here))>>11) * 0x9e3779b1) // 2^32 / golden ratio
 }

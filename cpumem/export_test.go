@@ -8,6 +8,8 @@ const (
 	HandleOffset = unsafe.Offsetof(Handle{}.offset)
 	HandleClaim  = unsafe.Offsetof(Handle{}.claim)
 	ClaimTable   = unsafe.Offsetof(claim{}.cidTable)
+	ClaimShards  = unsafe.Offsetof(claim{}.shards)
+	ClaimMask    = unsafe.Offsetof(claim{}.shardMask)
 	TableEntries = tableEntries
 )
 

@@ -26,7 +26,11 @@ type Handle struct {
 // claim is what a handle owns. It lives apart from the handle because it
 // outlives it: as the argument of the cleanup.
 type claim struct {
-	cidTable     *table // of a domain by concurrency id, else nil; read by sections
+	// Assembly reads these three.
+	cidTable  *table         // of a domain by concurrency id, else nil
+	shards    unsafe.Pointer // the handle's place in the first shard; nil on the rseq engine
+	shardMask uintptr        // a hint masked by it is the distance of a shard from the first
+
 	domain       *Domain
 	offset, size uintptr
 	back         atomic.Bool // given back, by Free or by the cleanup
@@ -91,6 +95,27 @@ func (h *Handle) Word(index int, displacement uintptr) *uint64 {
 	return (*uint64)(unsafe.Add(base, c.offset+displacement))
 }
 
+// place computes what a shard of the handle is found by.
+func (c *claim) place() {
+	if d := c.domain; d.table == nil {
+		c.shards = unsafe.Add(d.Region(0), c.offset)
+		c.shardMask = uintptr(d.Overflow()-1) * d.size
+	}
+}
+
+// Shard returns the 8-byte word at displacement bytes from the handle's place
+// in a shard chosen by a hint: for updates with atomics on the locked and
+// portable engines. It is nil where there are no shards (the rseq engine),
+// where the Handle has no memory, and where the handle ends before
+// displacement. Reachability is as for [Handle.Word].
+func (h *Handle) Shard(displacement uintptr) *uint64 {
+	c := h.claim.Load()
+	if c == nil || c.shards == nil || displacement >= c.size {
+		return nil
+	}
+	return (*uint64)(unsafe.Add(c.shards, hint()&c.shardMask+displacement))
+}
+
 // check panics unless a whole word lies at displacement.
 func (c *claim) check(displacement uintptr) {
 	if displacement%WordSize != 0 || displacement >= c.size {
@@ -139,6 +164,7 @@ func (h *Handle) publish(c *claim) bool {
 		return false
 	}
 	h.offset = c.offset
+	c.place()
 	if c.domain.index == ByConcurrencyID {
 		c.cidTable = c.domain.table
 	}

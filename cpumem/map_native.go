@@ -16,6 +16,9 @@ const pageSize = 4096
 // space; only pages that are used become memory.
 const defaultSize = 1 << 20
 
+// maxShardBytes bounds the address space of a domain in shards.
+const maxShardBytes = 4 << 30
+
 // mappings owns what a domain has mapped. Sections write there without the
 // garbage collector's knowledge, and whole pages keep each CPU's data on
 // pages, cache lines and NUMA memory of its own.
