@@ -116,8 +116,8 @@ func choose(requested string) *choice {
 	}
 	forced := requested != "" && c.requestErr == nil
 	if forced && want != EngineRseq {
-		c.fenceErr = fmt.Errorf("rseq: %w: the %v engine was asked for and needs none", ErrNoFence, want)
-		c.obstacle = fmt.Errorf("rseq: %s=%s", EngineVariable, requested)
+		c.fenceErr = fmt.Errorf("rseq: %w was set up: %s=%s asks for an engine that needs none", ErrNoFence, EngineVariable, requested)
+		c.obstacle = fmt.Errorf("rseq: not tried: %s=%s", EngineVariable, requested)
 		c.engine = want
 		if want == EngineLocked && !nativeBuild {
 			c.engine = EnginePortable

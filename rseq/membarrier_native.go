@@ -26,10 +26,14 @@ func rawMembarrier(command, flags, cpu int) (int, unix.Errno) {
 // process that has several threads. Kernels before 5.17 support the command
 // without listing it in QUERY, so trying is the probe.
 func registerFence() error {
-	if _, errno := rawMembarrier(membarrierRegisterPrivateRsq, 0, 0); errno != 0 {
+	switch _, errno := rawMembarrier(membarrierRegisterPrivateRsq, 0, 0); errno {
+	case 0:
+		return nil
+	case unix.EPERM: // no answer of the kernel's to this command
+		return fmt.Errorf("rseq: %w: %w: allow membarrier(2) in the seccomp profile (%w)", ErrNoFence, ErrDenied, errno)
+	default:
 		return fmt.Errorf("rseq: %w: needs Linux 5.10 and membarrier(2) allowed by seccomp (%w)", ErrNoFence, errno)
 	}
-	return nil
 }
 
 // Fence makes every critical section of this process that started before the

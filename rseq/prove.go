@@ -8,5 +8,5 @@ type AbortProof struct {
 	Aborts   int           `json:"aborts"`   // of them, sent to their abort handler by the kernel
 	Commits  int           `json:"commits"`  // of them, committed
 	Fences   int           `json:"fences"`   // fences issued meanwhile from another thread
-	Elapsed  time.Duration `json:"elapsed"`  // in nanoseconds
+	Elapsed  time.Duration `json:"elapsedNanoseconds"`
 }

@@ -1,0 +1,8 @@
+//go:build !darwin && !dragonfly && !freebsd && !linux && !netbsd && !openbsd
+
+package main
+
+import "time"
+
+// cpuTime is not known here.
+func cpuTime() time.Duration { return 0 }
