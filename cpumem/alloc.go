@@ -152,9 +152,9 @@ func (d *Domain) allocate(h *Handle, size int) (published bool, err error) {
 	if !ok {
 		return false, fmt.Errorf("cpumem: allocate %d bytes: %w", size, ErrFull)
 	}
-	c := &claim{domain: d, offset: uintptr(word) * WordSize, size: uintptr(words) * WordSize}
-	if published = h.publish(c); !published {
-		c.giveBack()
+	at := place{domain: d, offset: uintptr(word) * WordSize, size: uintptr(words) * WordSize}
+	if published = h.publish(at); !published {
+		at.giveBack()
 	}
 	return published, nil
 }

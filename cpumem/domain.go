@@ -254,7 +254,8 @@ func (h *Handle) SharedWord(displacement uintptr) *uint64 {
 	if c.shards != nil {
 		return h.Shard(displacement)
 	}
-	return (*uint64)(unsafe.Add(c.domain.Region(c.domain.Overflow()), c.offset+displacement))
+	d := c.place.domain
+	return (*uint64)(unsafe.Add(d.Region(d.Overflow()), c.place.offset+displacement))
 }
 
 // hint spreads goroutines over shards: the address of the caller's stack,

@@ -23,21 +23,26 @@ type Handle struct {
 	claim  atomic.Pointer[claim]
 }
 
-// claim is what a handle owns. It lives apart from the handle because it
-// outlives it: as the argument of the cleanup.
+// claim is what a handle owns, as an object of its own: garbage when the
+// handle is, and the one that the cleanup is attached to. (Not the handle: the
+// runtime keeps cleanups in a list for each span, and a million handles in one
+// slice would take hours.)
 type claim struct {
 	// Assembly reads these three.
 	cidTable  *table         // of a domain by concurrency id, else nil
 	shards    unsafe.Pointer // the handle's place in the first shard; nil on the rseq engine
 	shardMask uintptr        // a hint masked by it is the distance of a shard from the first
 
-	domain       *Domain
-	offset, size uintptr
-	back         atomic.Bool // given back, by Free or by the cleanup
+	place   place
+	cleanup runtime.Cleanup
+	kept    *claim // of a freed handle in debug mode: what it had
 }
 
-// released is the claim of every freed Handle.
-var released claim
+// place is a run of bytes in every region of a domain.
+type place struct {
+	domain       *Domain // nil: the handle was freed
+	offset, size uintptr
+}
 
 // WordSize is the size in bytes of the words that sections work on.
 const WordSize = 8
@@ -51,7 +56,7 @@ func (h *Handle) owned() *claim {
 	if c == nil {
 		c = h.allocateFirst()
 	}
-	if c == &released {
+	if c.place.domain == nil {
 		panic("rseqkit: use of a released handle")
 	}
 	return c
@@ -67,17 +72,17 @@ func (h *Handle) allocateFirst() *claim {
 // Domain returns the handle's domain, after giving a zero Handle its word. It
 // panics if the Handle was freed ("rseqkit: use of a released handle") and if
 // there is no memory for a first use ("rseqkit: no per-CPU memory: ...").
-func (h *Handle) Domain() *Domain { return h.owned().domain }
+func (h *Handle) Domain() *Domain { return h.owned().place.domain }
 
 // Allocated reports whether the Handle has memory: whether it was used or
 // allocated, and not freed.
 func (h *Handle) Allocated() bool {
 	c := h.claim.Load()
-	return c != nil && c != &released
+	return c != nil && c.place.domain != nil
 }
 
 // Size returns the number of bytes that the Handle names in each region.
-func (h *Handle) Size() int { return int(h.owned().size) }
+func (h *Handle) Size() int { return int(h.owned().place.size) }
 
 // Word returns the 8-byte word at displacement bytes from the handle's place
 // in region index of its domain, or nil if that region has no memory yet. Who
@@ -88,19 +93,11 @@ func (h *Handle) Size() int { return int(h.owned().size) }
 func (h *Handle) Word(index int, displacement uintptr) *uint64 {
 	c := h.owned()
 	c.check(displacement)
-	base := c.domain.Region(index)
+	base := c.place.domain.Region(index)
 	if base == nil {
 		return nil
 	}
-	return (*uint64)(unsafe.Add(base, c.offset+displacement))
-}
-
-// place computes what a shard of the handle is found by.
-func (c *claim) place() {
-	if d := c.domain; d.table == nil {
-		c.shards = unsafe.Add(d.Region(0), c.offset)
-		c.shardMask = uintptr(d.Overflow()-1) * d.size
-	}
+	return (*uint64)(unsafe.Add(base, c.place.offset+displacement))
 }
 
 // Shard returns the 8-byte word at displacement bytes from the handle's place
@@ -110,7 +107,7 @@ func (c *claim) place() {
 // displacement. Reachability is as for [Handle.Word].
 func (h *Handle) Shard(displacement uintptr) *uint64 {
 	c := h.claim.Load()
-	if c == nil || c.shards == nil || displacement >= c.size {
+	if c == nil || c.shards == nil || displacement >= c.place.size {
 		return nil
 	}
 	return (*uint64)(unsafe.Add(c.shards, hint()&c.shardMask+displacement))
@@ -118,8 +115,8 @@ func (h *Handle) Shard(displacement uintptr) *uint64 {
 
 // check panics unless a whole word lies at displacement.
 func (c *claim) check(displacement uintptr) {
-	if displacement%WordSize != 0 || displacement >= c.size {
-		panic(fmt.Sprintf("rseqkit: word at displacement %d of a handle of %d bytes", displacement, c.size))
+	if displacement%WordSize != 0 || displacement >= c.place.size {
+		panic(fmt.Sprintf("rseqkit: word at displacement %d of a handle of %d bytes", displacement, c.place.size))
 	}
 }
 
@@ -139,17 +136,22 @@ var debug = sync.OnceValue(func() bool { return os.Getenv(DebugVariable) == "1" 
 // panics. It returns ErrReleased if the Handle has no memory.
 func (h *Handle) Free() error {
 	publishing.Lock()
-	c := h.claim.Load()
-	if c == nil || c == &released {
-		publishing.Unlock()
+	defer publishing.Unlock()
+	if !h.Allocated() {
 		return fmt.Errorf("cpumem: free: %w", ErrReleased)
 	}
-	h.claim.Store(&released)
-	atomic.StorePointer(&h.table, nil)
-	publishing.Unlock()
-	if !debug() {
-		c.giveBack()
+	c := h.claim.Load()
+	freed := new(claim)
+	if debug() {
+		freed.kept = c
 	}
+	h.claim.Store(freed)
+	atomic.StorePointer(&h.table, nil)
+	if !debug() {
+		c.cleanup.Stop()
+		c.place.giveBack()
+	}
+	runtime.KeepAlive(c) // until its cleanup is stopped
 	return nil
 }
 
@@ -157,27 +159,28 @@ func (h *Handle) Free() error {
 // memory given back with the garbage: nobody can be inside a section on an
 // unreachable handle, since sections find the handle's address in their
 // arguments. It returns false if the handle has memory already.
-func (h *Handle) publish(c *claim) bool {
+func (h *Handle) publish(at place) bool {
 	publishing.Lock()
 	defer publishing.Unlock()
 	if h.claim.Load() != nil {
 		return false
 	}
-	h.offset = c.offset
-	c.place()
-	if c.domain.index == ByConcurrencyID {
-		c.cidTable = c.domain.table
+	d := at.domain
+	c := &claim{place: at}
+	c.cleanup = runtime.AddCleanup(c, place.giveBack, at)
+	switch {
+	case d.table == nil:
+		c.shards = unsafe.Add(d.Region(0), at.offset)
+		c.shardMask = uintptr(d.Overflow()-1) * d.size
+	case d.index == ByConcurrencyID:
+		c.cidTable = d.table
 	}
+	h.offset = at.offset
 	h.claim.Store(c)
-	if c.domain.index == ByCPU && c.domain.table != nil {
-		atomic.StorePointer(&h.table, unsafe.Pointer(c.domain.table))
+	if d.table != nil && d.index == ByCPU {
+		atomic.StorePointer(&h.table, unsafe.Pointer(d.table))
 	}
-	runtime.AddCleanup(h, (*claim).giveBack, c)
 	return true
 }
 
-func (c *claim) giveBack() {
-	if c.back.CompareAndSwap(false, true) {
-		c.domain.release(c.offset, c.size)
-	}
-}
+func (p place) giveBack() { p.domain.release(p.offset, p.size) }
