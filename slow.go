@@ -14,6 +14,8 @@ import (
 
 // addSlow adds where no section can, or calls the section that can: that of
 // the handle's index, or the same again once what it missed is there.
+//
+//lint:ignore U1000 called from assembly
 func addSlow(h *cpumem.Handle, displacement uintptr, delta int64) {
 	d := h.Domain()
 	switch {
@@ -26,6 +28,7 @@ func addSlow(h *cpumem.Handle, displacement uintptr, delta int64) {
 	}
 }
 
+//lint:ignore U1000 called from assembly
 func addByConcurrencyIDSlow(h *cpumem.Handle, displacement uintptr, delta int64) {
 	d := h.Domain()
 	switch {
@@ -38,6 +41,7 @@ func addByConcurrencyIDSlow(h *cpumem.Handle, displacement uintptr, delta int64)
 	}
 }
 
+//lint:ignore U1000 called from assembly
 func addFloatSlow(h *cpumem.Handle, displacement uintptr, delta float64) {
 	d := h.Domain()
 	switch {
@@ -50,6 +54,7 @@ func addFloatSlow(h *cpumem.Handle, displacement uintptr, delta float64) {
 	}
 }
 
+//lint:ignore U1000 called from assembly
 func addFloatByConcurrencyIDSlow(h *cpumem.Handle, displacement uintptr, delta float64) {
 	d := h.Domain()
 	switch {

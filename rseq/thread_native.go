@@ -36,6 +36,7 @@ func probeSection() (entry, descriptor unsafe.Pointer)
 // What the assembly needs to find an area. Written once, before any section
 // can run.
 var (
+	//lint:ignore U1000 read by the assembly
 	areaOffset uintptr // see the head of thread_$GOARCH.s
 	areaKnown  uint32  // 1 as soon as areaOffset is final
 )
@@ -127,8 +128,11 @@ func locateInLibc(lookup threadLookup, pointer uintptr, features Features) (thre
 		return lookup, fmt.Errorf("rseq: %w: libc's area at thread pointer%+d is not aligned to %d bytes", ErrSelfTest, symbols.offset, OriginalAlign)
 	}
 	for _, length := range []uint32{OriginalLength, features.Size} {
-		if symbols.size != 0 && registeredHere(area, length) {
+		if registeredHere(area, length) {
 			lookup.owner, lookup.length = OwnerLibc, length
+			if symbols.size == 0 { // not by libc, hence by us
+				lookup.owner = OwnerDormant
+			}
 			// glibc up to 2.40 reports 20 or 32 of the 32 bytes it registers,
 			// whatever the kernel fills in.
 			lookup.features = min(features.Size, length)

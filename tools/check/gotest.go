@@ -37,11 +37,7 @@ func sum(all ...result) (total result) {
 		total.failed += r.failed
 		total.skipped += r.skipped
 		total.output += r.output
-		for _, reason := range r.reasons {
-			if !slices.Contains(total.reasons, reason) {
-				total.reasons = append(total.reasons, reason)
-			}
-		}
+		total.reasons = append(total.reasons, r.reasons...)
 	}
 	return total
 }
@@ -104,9 +100,7 @@ func count(stdout []byte) (got result) {
 		case "skip":
 			if e.Test != "" {
 				got.skipped++
-				if reason := skipReason(e.Test, outputs[key].String()); !slices.Contains(got.reasons, reason) {
-					got.reasons = append(got.reasons, reason)
-				}
+				got.reasons = append(got.reasons, skipReason(outputs[key].String()))
 			}
 		case "fail":
 			if e.Test != "" {
@@ -127,12 +121,12 @@ func count(stdout []byte) (got result) {
 }
 
 // skipReason is the last thing a skipped test said, behind its place.
-func skipReason(test, output string) string {
+func skipReason(output string) string {
 	for _, line := range slices.Backward(strings.Split(strings.TrimSpace(output), "\n")) {
 		if _, reason, found := strings.Cut(line, ".go:"); found {
 			_, reason, _ = strings.Cut(reason, ": ")
-			return test + ": " + reason
+			return reason
 		}
 	}
-	return test + ": no reason given"
+	return "no reason given"
 }

@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -37,7 +38,7 @@ type step struct {
 // result is what came of a step.
 type result struct {
 	passed, failed, skipped int
-	reasons                 []string // of skipped tests, each once
+	reasons                 []string // of skipped tests, one for each
 	output                  string   // shown if something failed
 }
 
@@ -130,8 +131,14 @@ func (r *runner) runAll(ctx context.Context, steps []step) (code int) {
 			status = "skip"
 		}
 		fmt.Printf("%s %3d/%d %-34s %6.1fs  %s\n", status, i+1, len(steps), s.name, time.Since(began).Seconds(), got.counts())
-		for _, reason := range got.reasons {
-			fmt.Printf("       skipped: %s\n", reason)
+		for _, reason := range slices.Compact(slices.Sorted(slices.Values(got.reasons))) {
+			n := 0
+			for _, other := range got.reasons {
+				if other == reason {
+					n++
+				}
+			}
+			fmt.Printf("       %d skipped: %s\n", n, reason)
 		}
 		if got.failed > 0 || r.verbose {
 			fmt.Println(indent(got.output))

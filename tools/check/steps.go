@@ -10,10 +10,11 @@ import (
 
 // The versions that this project is checked with.
 const (
-	staticcheck = "honnef.co/go/tools/cmd/staticcheck@v0.7.0"
-	// The toolchain that builds staticcheck and so bounds what it understands.
-	newestGo = "go1.27.0"
-	oldestGo = "go1.25.0"
+	staticcheck = "honnef.co/go/tools/cmd/staticcheck@v0.8.2"
+	// The newest toolchain whose export data staticcheck reads.
+	staticcheckGo = "go1.26.8"
+	newestGo      = "go1.27.0"
+	oldestGo      = "go1.25.0"
 )
 
 // modules of the repository, by folder.
@@ -53,7 +54,7 @@ func steps(r *runner) []step {
 				return one(r.command(ctx, m, nil, "go", "vet", "./..."))
 			}},
 			step{name: "style/staticcheck " + m, run: func(ctx context.Context, r *runner) result {
-				return one(r.command(ctx, m, []string{"GOTOOLCHAIN=" + newestGo}, "go", "run", staticcheck, "./..."))
+				return one(r.command(ctx, m, []string{"GOTOOLCHAIN=" + staticcheckGo}, "go", "run", staticcheck, "./..."))
 			}},
 			step{name: "style/tidy " + m, run: func(ctx context.Context, r *runner) result {
 				return one(r.command(ctx, m, []string{"GOWORK=off"}, "go", "mod", "tidy", "-diff"))
