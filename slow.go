@@ -9,8 +9,8 @@ import (
 )
 
 // The slow paths. A section jumps here with its arguments untouched and
-// nothing done: to xSlow if it found something missing, to xAborted if it was aborted
-// abortLimit times in a row.
+// nothing done: to xSlow if it found something missing, to xAborted if it was
+// aborted abortLimit times in a row.
 
 // addSlow adds where no section can, or calls the section that can: that of
 // the handle's index, or the same again once what it missed is there.
