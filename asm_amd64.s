@@ -42,8 +42,9 @@
 //	R8   area of the calling thread
 //	R9   descriptor
 //	R12  aborts in a row; the kernel keeps it through an abort
-//	BX   region table, CX index, then the region's base
-//	SI   offset of the word in the region
+//	BX   region table
+//	AX   index, then the distance of the CPU's region from region 0; CX its shift
+//	SI   address of the word in region 0
 //	DI   handle
 //
 // R14, R15 and X15 belong to the Go ABI and to dynamic linking, BP to the
@@ -53,8 +54,9 @@
 
 // What package cpumem lays out (handle.go, table.go); checked by a test.
 #define handle_table  0(DI)
-#define handle_offset 8(DI)
+#define handle_base   8(DI)
 #define handle_claim  16(DI)
+#define handle_shift  24(DI)
 #define claim_table   0(BX)
 #define claim_shards  8(BX)
 #define claim_mask    16(BX)
@@ -64,7 +66,7 @@
 
 // TABLE and TABLE_BY_CID load the region table of a domain by CPU number or by
 // concurrency id. Each finds none in a handle of the other kind. The handle's
-// offset is published before either, so it is loaded after them.
+// base and shift are published before either, so they are loaded after them.
 #define TABLE \
 	MOVQ  handle_table, BX \
 	TESTQ BX, BX           \
@@ -90,13 +92,16 @@
 #define ARM \
 	MOVQ R9, area_cs
 
-// REGION turns the index in CX into the base of its region. The kernel's
-// negative numbers for a thread that is not registered fall on empty entries.
+// REGION turns the index in AX into the distance of its region, if the region
+// may be used. The kernel's negative numbers for a thread that is not
+// registered fall on empty entries. The address does not come from the entry,
+// whose load would delay it; loads are in order here (TSO), so the word is read
+// after the entry was found open.
 #define REGION \
-	ANDL  $(tableEntries-1), CX \
-	MOVQ  (BX)(CX*8), CX        \
-	TESTQ CX, CX                \
-	JZ    slow
+	ANDL  $(tableEntries-1), AX \
+	CMPQ  (BX)(AX*8), $0        \
+	JEQ   slow                  \
+	SHLQ  CX, AX
 
 // SHARD leaves for go unless the handle's memory is in shards: on the locked
 // engine. Else CX becomes the handle's place in the shard that the goroutine's
@@ -144,12 +149,13 @@ begin:
 	MOVQ delta+16(FP), DX
 	LEAQ addSection<>(SB), R9
 	TABLE
-	ADDQ  handle_offset, SI
+	MOVQ  handle_shift, CX
+	ADDQ  handle_base, SI
 	AREA
 	ARM
-	MOVL area_cpu_id, CX
+	MOVL area_cpu_id, AX
 	REGION
-	ADDQ DX, (CX)(SI*1)        // commit
+	ADDQ DX, (SI)(AX*1)        // commit
 	RET
 	ABORTED(addSection)
 	JMP  ·addAborted(SB)
@@ -178,13 +184,14 @@ begin:
 	MOVSD delta+16(FP), X0
 	LEAQ  addFloatSection<>(SB), R9
 	TABLE
-	ADDQ  handle_offset, SI
+	MOVQ  handle_shift, CX
+	ADDQ  handle_base, SI
 	AREA
 	ARM
-	MOVL  area_cpu_id, CX
+	MOVL  area_cpu_id, AX
 	REGION
-	ADDSD (CX)(SI*1), X0       // sum
-	MOVSD X0, (CX)(SI*1)       // commit
+	ADDSD (SI)(AX*1), X0       // sum
+	MOVSD X0, (SI)(AX*1)       // commit
 	RET
 	ABORTED(addFloatSection)
 	JMP   ·addFloatAborted(SB)
@@ -207,12 +214,13 @@ begin:
 	MOVQ delta+16(FP), DX
 	LEAQ addByConcurrencyIDSection<>(SB), R9
 	TABLE_BY_CID
-	ADDQ  handle_offset, SI
+	MOVQ  handle_shift, CX
+	ADDQ  handle_base, SI
 	AREA
 	ARM
-	MOVL area_mm_cid, CX
+	MOVL area_mm_cid, AX
 	REGION
-	ADDQ DX, (CX)(SI*1)        // commit
+	ADDQ DX, (SI)(AX*1)        // commit
 	RET
 	ABORTED(addByConcurrencyIDSection)
 	JMP  ·addAborted(SB)
@@ -235,13 +243,14 @@ begin:
 	MOVSD delta+16(FP), X0
 	LEAQ  addFloatByConcurrencyIDSection<>(SB), R9
 	TABLE_BY_CID
-	ADDQ  handle_offset, SI
+	MOVQ  handle_shift, CX
+	ADDQ  handle_base, SI
 	AREA
 	ARM
-	MOVL  area_mm_cid, CX
+	MOVL  area_mm_cid, AX
 	REGION
-	ADDSD (CX)(SI*1), X0       // sum
-	MOVSD X0, (CX)(SI*1)       // commit
+	ADDSD (SI)(AX*1), X0       // sum
+	MOVSD X0, (SI)(AX*1)       // commit
 	RET
 	ABORTED(addFloatByConcurrencyIDSection)
 	JMP   ·addFloatAborted(SB)

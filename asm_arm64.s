@@ -11,8 +11,9 @@
 //	R8   area of the calling thread
 //	R9   descriptor
 //	R12  aborts in a row; the kernel keeps it through an abort
-//	R1   region table, R2 index, then the region's base
-//	R3   offset of the word in the region
+//	R1   region table
+//	R2   index, then the distance of the CPU's region from region 0
+//	R3   address of the word in region 0
 //	R0   handle
 //	R4   operand, R5 new value
 //	R10, R11, R13  scratch outside the section
@@ -24,7 +25,7 @@
 #include "sections.h"
 
 #define handle_table  0(R0)
-#define handle_offset 8(R0)
+#define handle_base   8(R0)
 #define claim_table   0(R1)
 #define claim_shards  8(R1)
 #define claim_mask    16(R1)
@@ -35,7 +36,7 @@
 
 // TABLE and TABLE_BY_CID load the region table of a domain by CPU number or by
 // concurrency id. Each finds none in a handle of the other kind. The handle's
-// offset is published before either, so an acquire load comes before its own.
+// base is published before either, so an acquire load comes before its own.
 #define TABLE \
 	LDAR handle_table, R1 \
 	CBZ  R1, slow
@@ -64,12 +65,16 @@ libc:                                                                 \
 #define ARM \
 	MOVD R9, area_cs
 
-// REGION turns the index in R2 into the base of its region. The kernel's
-// negative numbers for a thread that is not registered fall on empty entries.
+// REGION turns the index in R2 into the distance of its region, if the region
+// may be used. The kernel's negative numbers for a thread that is not
+// registered fall on empty entries. The address comes from the entry, which is
+// 1 more than the distance: only through this dependency is the word read
+// after the entry was found open.
 #define REGION \
 	AND  $(tableEntries-1), R2 \
 	MOVD (R1)(R2<<3), R2       \
-	CBZ  R2, slow
+	CBZ  R2, slow              \
+	SUB  $1, R2
 
 // SHARD leaves for go unless the handle's memory is in shards: on the locked
 // engine. Else R2 becomes the handle's place in the shard that the goroutine's
@@ -121,7 +126,7 @@ begin:
 	MOVD delta+16(FP), R4
 	MOVD $addSection<>(SB), R9
 	TABLE
-	MOVD handle_offset, R10
+	MOVD handle_base, R10
 	ADD  R10, R3
 	AREA
 	ARM
@@ -162,7 +167,7 @@ begin:
 	FMOVD delta+16(FP), F0
 	MOVD  $addFloatSection<>(SB), R9
 	TABLE
-	MOVD handle_offset, R10
+	MOVD handle_base, R10
 	ADD  R10, R3
 	AREA
 	ARM
@@ -193,7 +198,7 @@ begin:
 	MOVD delta+16(FP), R4
 	MOVD $addByConcurrencyIDSection<>(SB), R9
 	TABLE_BY_CID
-	MOVD handle_offset, R10
+	MOVD handle_base, R10
 	ADD  R10, R3
 	AREA
 	ARM
@@ -224,7 +229,7 @@ begin:
 	FMOVD delta+16(FP), F0
 	MOVD  $addFloatByConcurrencyIDSection<>(SB), R9
 	TABLE_BY_CID
-	MOVD handle_offset, R10
+	MOVD handle_base, R10
 	ADD  R10, R3
 	AREA
 	ARM

@@ -26,8 +26,8 @@ func TestNoMemory(t *testing.T) {
 
 	// The Go runtime itself does not survive a collection without memory.
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
-	defer unlimitAddressSpace(t)
-	limitAddressSpace(t, 400<<20)
+	defer unlimit(t)
+	limit(t, unix.RLIMIT_AS, "VmSize", 400<<20)
 	if _, err := cpumem.New(cpumem.Config{Size: cpumem.MaxSize}); !errors.Is(err, cpumem.ErrNoMemory) || !errors.Is(err, unix.ENOMEM) {
 		t.Errorf("a domain of 1 GiB in 400 MiB: %v", err)
 	}
@@ -36,9 +36,11 @@ func TestNoMemory(t *testing.T) {
 		firstUseWithoutMemory(t)
 		return
 	}
-	// The overflow region fits, a CPU's does not: everything goes to the
-	// overflow region.
-	d, err := cpumem.New(cpumem.Config{Size: 250 << 20})
+	// There is data for the overflow region, not for a CPU's: everything goes
+	// to the overflow region.
+	limit(t, unix.RLIMIT_AS, "VmSize", 4<<30)
+	limit(t, unix.RLIMIT_DATA, "VmData", 200<<20)
+	d, err := cpumem.New(cpumem.Config{Size: 128 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +63,7 @@ func TestNoMemory(t *testing.T) {
 
 func firstUseWithoutMemory(t *testing.T) {
 	t.Helper()
-	limitAddressSpace(t, 0)
+	limit(t, unix.RLIMIT_AS, "VmSize", 0)
 	defer func() {
 		if text := fmt.Sprint(recover()); !strings.HasPrefix(text, "rseqkit: no per-CPU memory: ") {
 			t.Errorf("the first use of a zero handle panics with %q", text)
@@ -71,25 +73,28 @@ func firstUseWithoutMemory(t *testing.T) {
 	t.Error("the first use of a zero handle without memory returned")
 }
 
-func unlimitAddressSpace(t *testing.T) {
-	if err := unix.Setrlimit(unix.RLIMIT_AS, &unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}); err != nil {
-		t.Error(err)
+func unlimit(t *testing.T) {
+	for _, resource := range []int{unix.RLIMIT_AS, unix.RLIMIT_DATA} {
+		if err := unix.Setrlimit(resource, &unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
-// limitAddressSpace lets the process map so many bytes more.
-func limitAddressSpace(t *testing.T, more uint64) {
+// limit lets the process have so many bytes more than it has now, of what a
+// line of proc_pid_status(5) says it has.
+func limit(t *testing.T, resource int, line string, more uint64) {
 	t.Helper()
-	text, err := os.ReadFile("/proc/self/statm")
+	text, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var pages uint64
-	if _, err := fmt.Sscan(string(text), &pages); err != nil {
-		t.Fatal(err)
+	_, rest, found := strings.Cut(string(text), "\n"+line+":")
+	var kib uint64
+	if _, err := fmt.Sscan(rest, &kib); err != nil || !found {
+		t.Fatalf("%s: %v", line, err)
 	}
-	limit := pages*uint64(os.Getpagesize()) + more
-	if err := unix.Setrlimit(unix.RLIMIT_AS, &unix.Rlimit{Cur: limit, Max: unix.RLIM_INFINITY}); err != nil {
-		t.Skipf("the address space cannot be limited: %v", err)
+	if err := unix.Setrlimit(resource, &unix.Rlimit{Cur: kib<<10 + more, Max: unix.RLIM_INFINITY}); err != nil {
+		t.Skipf("%s cannot be limited: %v", line, err)
 	}
 }

@@ -25,7 +25,8 @@ func TestLayout(t *testing.T) {
 		got, want uintptr
 	}{
 		{"Handle.table", cpumem.HandleTable, 0},
-		{"Handle.offset", cpumem.HandleOffset, 8},
+		{"Handle.base", cpumem.HandleBase, 8},
+		{"Handle.shift", cpumem.HandleShift, 24},
 		{"Handle.claim", cpumem.HandleClaim, 16},
 		{"claim.cidTable", cpumem.ClaimTable, 0},
 		{"claim.shards", cpumem.ClaimShards, 8},
@@ -276,8 +277,8 @@ func TestStop(t *testing.T) {
 		isRseq := d.Engine() == rseq.EngineRseq
 		for i := range d.Regions() {
 			before := d.Entry(i)
-			if isRseq && i != d.Overflow() && before != uintptr(d.Region(i)) {
-				t.Errorf("region %d at %p has entry %#x", i, d.Region(i), before)
+			if want := uintptr(d.Region(i)) - uintptr(d.Region(0)) + 1; isRseq && i != d.Overflow() && before != want {
+				t.Errorf("region %d at %p has entry %#x, want %#x", i, d.Region(i), before, want)
 			}
 			s, err := d.Stop(i)
 			if err != nil {

@@ -8,9 +8,10 @@
 //     at one offset, the same in every region of its domain: a counter of
 //     eight bytes costs eight bytes on each CPU that is used, and shares cache
 //     lines only with other data of the same CPU.
-//   - The region table holds, for each CPU, its region's address, or zero: no
+//   - The region table holds, for each CPU, where its region is, or zero: no
 //     memory yet, or the CPU is stopped. A section that finds zero takes its
-//     slow path.
+//     slow path. Regions are a power of two apart, so on a processor that keeps
+//     loads in order a section computes the place and only tests the entry.
 //   - A domain's index is the CPU number, or the concurrency id (mm_cid): few
 //     threads on a big machine then use few regions.
 //   - The overflow region is the one that is no CPU's. Whoever cannot run a
@@ -29,7 +30,7 @@
 // committed, with its stores visible, or will restart and find zero. The
 // region belongs to the caller until [Stopped.Resume] stores the entry again
 // with release order; a section that loads the new entry reaches the region
-// through it and so sees what was done meanwhile. A concurrency id is no CPU:
+// through it, or after it, and so sees what was done meanwhile. A concurrency id is no CPU:
 // stopping one fences them all.
 //
 // This is the layer for those who write structures of their own; ready-made

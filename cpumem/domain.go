@@ -3,6 +3,7 @@ package cpumem
 import (
 	"errors"
 	"fmt"
+	"math/bits"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -41,7 +42,7 @@ const MaxSize = 1 << 30
 
 // Config describes a Domain.
 type Config struct {
-	Size  int   // bytes of a region, rounded up to whole pages (to a power of two where there are shards); 1 to MaxSize
+	Size  int   // bytes of a region, rounded up to a power of two and whole pages; 1 to MaxSize
 	Index Index // what selects a region on the rseq engine
 }
 
@@ -54,7 +55,9 @@ type Config struct {
 type Domain struct {
 	engine rseq.Engine
 	index  Index
-	size   uintptr
+	size   uintptr // of a region, and from one to the next: 1<<shift
+	shift  int
+	origin unsafe.Pointer   // region 0, used or not
 	table  *table           // nil but on the rseq engine
 	field  uintptr          // of rseq.Area: what the index is read from
 	bases  []unsafe.Pointer // by region, atomic; nil until first use
@@ -75,44 +78,45 @@ func New(config Config) (*Domain, error) {
 	d := &Domain{
 		engine: rseq.Active(),
 		index:  config.Index,
-		size:   (uintptr(config.Size) + pageSize - 1) / pageSize * pageSize,
+		shift:  bits.Len(uint(max(config.Size, pageSize) - 1)),
 		memory: new(mappings),
 	}
+	d.size = 1 << d.shift
 	runtime.AddCleanup(d, (*mappings).unmapAll, d.memory)
 	n := rseq.PossibleCPUs()
-	if d.engine == rseq.EngineRseq {
-		if err := d.newTable(); err != nil {
-			return nil, err
-		}
-	} else {
-		for d.size&(d.size-1) != 0 { // to a power of two, for masks
-			d.size += d.size & -d.size
-		}
+	if d.engine != rseq.EngineRseq {
 		n = shards(n, d.size)
 	}
 	d.bases = make([]unsafe.Pointer, n+1)
 	d.owners = make([]sync.Mutex, n+1)
 	d.words.init(int(d.size / WordSize))
-	if d.table == nil {
-		return d, d.mapShards()
+	var err error
+	if d.engine != rseq.EngineRseq {
+		// All regions at once: a hint, masked, is a shard's distance from the
+		// first.
+		if d.origin, err = d.memory.mapBytes(d.size * uintptr(n+1)); err != nil {
+			return nil, err
+		}
+		for i := range d.bases {
+			d.bases[i] = d.address(i)
+		}
+		return d, nil
 	}
-	if _, err := d.mapOwned(d.Overflow()); err != nil { // nobody else knows d
+	if err = d.newTable(); err != nil {
+		return nil, err
+	}
+	if d.origin, err = d.memory.reserve(d.size * uintptr(n+1)); err != nil {
+		return nil, err
+	}
+	if _, err = d.mapOwned(d.Overflow()); err != nil { // nobody else knows d
 		return nil, err
 	}
 	return d, nil
 }
 
-// mapShards maps the regions of a domain without sections in one piece, so
-// that a hint, masked, is a shard's distance from the first.
-func (d *Domain) mapShards() error {
-	base, err := d.memory.mapBytes(d.size * uintptr(d.Regions()))
-	if err != nil {
-		return err
-	}
-	for i := range d.bases {
-		d.bases[i] = unsafe.Add(base, uintptr(i)*d.size)
-	}
-	return nil
+// address returns the place of region i, which may have no memory yet.
+func (d *Domain) address(i int) unsafe.Pointer {
+	return unsafe.Add(d.origin, uintptr(i)<<d.shift)
 }
 
 // newTable maps the region table that sections of this domain read.
@@ -190,15 +194,21 @@ func (d *Domain) mapOwned(i int) (unsafe.Pointer, error) {
 	if base := d.Region(i); base != nil {
 		return base, nil
 	}
-	base, err := d.memory.mapBytes(d.size)
-	if err != nil {
+	base := d.address(i)
+	if err := d.memory.commit(base, d.size); err != nil {
 		return nil, err
 	}
 	atomic.StorePointer(&d.bases[i], base)
-	if d.table != nil && i != d.Overflow() {
-		d.table.entry(i).Store(uintptr(base))
-	}
+	d.openEntry(i)
 	return base, nil
+}
+
+// openEntry lets sections into region i, which has memory, with release order:
+// they see what its owner did. The overflow region has no entry.
+func (d *Domain) openEntry(i int) {
+	if d.table != nil && i != d.Overflow() {
+		d.table.entry(i).Store(uintptr(i)<<d.shift + 1)
+	}
 }
 
 // Prepare does what a section needs that found something missing: it

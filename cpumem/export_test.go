@@ -5,7 +5,8 @@ import "unsafe"
 // What the assembly takes for granted of Handle and claim.
 const (
 	HandleTable  = unsafe.Offsetof(Handle{}.table)
-	HandleOffset = unsafe.Offsetof(Handle{}.offset)
+	HandleBase   = unsafe.Offsetof(Handle{}.base)
+	HandleShift  = unsafe.Offsetof(Handle{}.shift)
 	HandleClaim  = unsafe.Offsetof(Handle{}.claim)
 	ClaimTable   = unsafe.Offsetof(claim{}.cidTable)
 	ClaimShards  = unsafe.Offsetof(claim{}.shards)

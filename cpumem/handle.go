@@ -16,11 +16,12 @@ import (
 // The memory comes back when the Handle is garbage, or by [Handle.Free].
 type Handle struct {
 	// Sections read these fields (asm_$GOARCH.s). table and claim are written
-	// after offset and atomically; a section that finds no table takes its
+	// after the others and atomically; a section that finds no table takes its
 	// slow path.
-	table  unsafe.Pointer // *table; nil: nothing allocated, not by CPU number, or no sections in this process
-	offset uintptr        // bytes from a region's base
-	claim  atomic.Pointer[claim]
+	table unsafe.Pointer // *table; nil: nothing allocated, not by CPU number, or no sections in this process
+	base  uintptr        // address of the handle's place in region 0
+	claim atomic.Pointer[claim]
+	shift uint64 // regions are 1<<shift bytes apart
 }
 
 // claim is what a handle owns, as an object of its own: garbage when the
@@ -175,7 +176,8 @@ func (h *Handle) publish(at place) bool {
 	case d.index == ByConcurrencyID:
 		c.cidTable = d.table
 	}
-	h.offset = at.offset
+	h.base = uintptr(d.address(0)) + at.offset
+	h.shift = uint64(d.shift)
 	h.claim.Store(c)
 	if d.table != nil && d.index == ByCPU {
 		atomic.StorePointer(&h.table, unsafe.Pointer(d.table))

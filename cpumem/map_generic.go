@@ -31,4 +31,8 @@ func (m *mappings) mapBytes(size uintptr) (unsafe.Pointer, error) {
 	return unsafe.Add(p, (line-uintptr(p)%line)%line), nil
 }
 
+// reserve and commit are for the rseq engine, which this build has not.
+func (m *mappings) reserve(size uintptr) (unsafe.Pointer, error) { return m.mapBytes(size) }
+func (m *mappings) commit(unsafe.Pointer, uintptr) error         { return nil }
+
 func (m *mappings) unmapAll() {}

@@ -33,12 +33,27 @@ type mapping struct {
 }
 
 // mapBytes maps size bytes of zeroed memory that becomes real page by page,
-// where it is first touched. Huge pages are refused: one would span several
-// CPUs' regions.
+// where it is first touched.
 func (m *mappings) mapBytes(size uintptr) (unsafe.Pointer, error) {
-	size = (size + pageSize - 1) / pageSize * pageSize
-	p, err := unix.MmapPtr(-1, 0, nil, size, unix.PROT_READ|unix.PROT_WRITE,
-		unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	return m.mmap(size, unix.PROT_READ|unix.PROT_WRITE)
+}
+
+// reserve maps size bytes of address space without memory behind it.
+func (m *mappings) reserve(size uintptr) (unsafe.Pointer, error) {
+	return m.mmap(size, unix.PROT_NONE)
+}
+
+// commit gives reserved address space zeroed memory, as mapBytes does.
+func (m *mappings) commit(p unsafe.Pointer, size uintptr) error {
+	if err := unix.Mprotect(unsafe.Slice((*byte)(p), size), unix.PROT_READ|unix.PROT_WRITE); err != nil {
+		return fmt.Errorf("cpumem: commit %d bytes: %w (%w); a limit on data (ulimit -d), on mappings (vm.max_map_count) or on overcommitment may be too low", size, ErrNoMemory, err)
+	}
+	return nil
+}
+
+// mmap refuses huge pages: one would span several CPUs' regions.
+func (m *mappings) mmap(size uintptr, protection int) (unsafe.Pointer, error) {
+	p, err := unix.MmapPtr(-1, 0, nil, size, protection, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
 	if err != nil {
 		return nil, fmt.Errorf("cpumem: map %d bytes: %w (%w); a limit on address space (ulimit -v) or on mappings (vm.max_map_count) may be too low", size, ErrNoMemory, err)
 	}

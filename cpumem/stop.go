@@ -90,10 +90,8 @@ func (s *Stopped) Resume() {
 	}
 	s.domain = nil
 	for i := s.to - 1; i >= s.from; i-- {
-		if d.table != nil && i != d.Overflow() {
-			// Release order, and a section reaches the region through what it
-			// loads here.
-			d.table.entry(i).Store(uintptr(d.Region(i)))
+		if d.Region(i) != nil {
+			d.openEntry(i)
 		}
 		d.owners[i].Unlock()
 	}

@@ -8,9 +8,9 @@ import (
 )
 
 // table is a domain's region table as the sections in asm_$GOARCH.s read it:
-// a region's base by index; 0: no region, or stopped. It is mapped, so that it
-// shares its pages with nothing, and only the pages of CPUs that exist become
-// real memory.
+// by index 1 more than a region's distance in bytes from region 0; or 0: no
+// memory yet, or stopped. It is mapped, so that it shares its pages with
+// nothing, and only the pages of CPUs that exist become real memory.
 type table [tableEntries]uintptr
 
 // tableEntries is a power of two so that a section masks an index instead of

@@ -22,8 +22,8 @@
 	MOVL 4(R8), CX                \
 	ANDL $16383, CX               \
 	MOVQ (BX)(CX*8), CX           \
-	TESTQ CX, CX                  \
-	JZ   out                      \
+	SUBQ $1, CX                   \
+	JB   out                      \
 	MOVB $1, done+16(FP)          \
 	MOVQ (CX)(SI*1), AX           \
 	INCQ AX

@@ -27,6 +27,7 @@ libc:                                 \
 	AND  $16383, R2               \
 	MOVD (R1)(R2<<3), R2          \
 	CBZ  R2, out                  \
+	SUB  $1, R2                   \
 	MOVD $1, R6                   \
 	MOVB R6, done+16(FP)          \
 	MOVD (R2)(R3), R5             \
