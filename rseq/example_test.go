@@ -43,3 +43,15 @@ func ExampleFenceCPU() {
 	fmt.Println(errors.Is(err, rseq.ErrCPU))
 	// Output: true
 }
+
+// See the kernel abort sections, as the doctor does.
+func ExampleProveAbort() {
+	proof, err := rseq.ProveAbort(1)
+	switch {
+	case rseq.Available() != nil:
+		fmt.Println(err != nil && proof == rseq.AbortProof{})
+	default:
+		fmt.Println(err == nil && proof.Aborts == 1)
+	}
+	// Output: true
+}
