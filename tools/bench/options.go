@@ -52,7 +52,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	threads := flags.String("threads", "", "numbers of threads, such as 1,2,4 (default 1 and the number of CPUs)")
 	flags.StringVar(&o.Run, "run", "", "measure only what matches this regular expression, and what its ratios need; see -list")
 	flags.BoolVar(&o.Quick, "quick", false, "take less than 20 seconds: 7s for the timed rows, fewer counters in memory, no binaries built")
-	flags.BoolVar(&o.Pin, "pin", false, "keep each thread on a CPU of its own")
+	flags.BoolVar(&o.Pin, "pin", runtime.GOOS == "linux", "keep each thread on a CPU of its own: without it two threads often share one")
 	flags.IntVar(&o.Counters, "counters", 0, "counters in the memory section (default 1000000)")
 	flags.BoolVar(&o.json, "json", false, "print the whole result as JSON")
 	flags.BoolVar(&o.list, "list", false, "list what can be measured")
