@@ -15,8 +15,8 @@
 //	begin:   arguments, region table (TABLE, or TABLE_BY_CID in the sections
 //	         whose names end in ByConcurrencyID), area of the thread; any of
 //	         them missing: to slow. These loads are outside the section: a
-//	         handle's table and offset do not change while somebody can use
-//	         them, and the area is the thread's own.
+//	         handle's table, base and shift do not change while somebody can
+//	         use them, and the area is the thread's own.
 //	ARM      the descriptor's address goes into the area. From the next
 //	         instruction on the thread is inside.
 //	         index loaded, region looked up: no region: to slow
@@ -90,7 +90,7 @@
 
 // ARM enters the section.
 #define ARM \
-	MOVQ R9, area_cs
+	MOVQ  R9, area_cs
 
 // REGION turns the index in AX into the distance of its region, if the region
 // may be used. The kernel's negative numbers for a thread that is not
@@ -108,16 +108,16 @@
 // address, mixed, selects (2^32 / golden ratio; cpumem's hint in Go). It
 // follows slow, outside the section.
 #define SHARD \
-	MOVQ  handle_claim, BX  \
-	TESTQ BX, BX            \
-	JZ    go                \
-	MOVQ  claim_shards, CX  \
-	TESTQ CX, CX            \
-	JZ    go                \
-	MOVQ  (TLS), AX         \
-	SHRQ  $6, AX            \
+	MOVQ   handle_claim, BX    \
+	TESTQ  BX, BX              \
+	JZ     go                  \
+	MOVQ   claim_shards, CX    \
+	TESTQ  CX, CX              \
+	JZ     go                  \
+	MOVQ   (TLS), AX           \
+	SHRQ   $6, AX              \
 	IMUL3L $0x9e3779b1, AX, AX \
-	ANDQ  claim_mask, AX    \
+	ANDQ   claim_mask, AX      \
 	ADDQ  AX, CX
 
 // ABORTED follows the commit's RET: UD1 with the signature as its operand, as
@@ -142,31 +142,31 @@
 // Abort:     nothing is lost; again from begin, at last addAborted
 // Ordering:  a plain store (TSO: after all earlier ones)
 TEXT ·Add(SB), NOSPLIT|NOFRAME, $0-24
-	XORL R12, R12
+	XORL  R12, R12
 begin:
-	MOVQ h+0(FP), DI
-	MOVQ displacement+8(FP), SI
-	MOVQ delta+16(FP), DX
-	LEAQ addSection<>(SB), R9
+	MOVQ  h+0(FP), DI
+	MOVQ  displacement+8(FP), SI
+	MOVQ  delta+16(FP), DX
+	LEAQ  addSection<>(SB), R9
 	TABLE
 	MOVQ  handle_shift, CX
 	ADDQ  handle_base, SI
 	AREA
 	ARM
-	MOVL area_cpu_id, AX
+	MOVL  area_cpu_id, AX
 	REGION
-	ADDQ DX, (SI)(AX*1)        // commit
+	ADDQ  DX, (SI)(AX*1)        // commit
 	RET
 	ABORTED(addSection)
-	JMP  ·addAborted(SB)
+	JMP   ·addAborted(SB)
 slow:
 	SHARD
-	MOVQ displacement+8(FP), SI
+	MOVQ  displacement+8(FP), SI
 	LOCK
-	ADDQ DX, (CX)(SI*1)
+	ADDQ  DX, (CX)(SI*1)
 	RET
 go:
-	JMP  ·addSlow(SB)
+	JMP   ·addSlow(SB)
 
 // func AddFloat(h *cpumem.Handle, displacement uintptr, delta float64)
 //
@@ -177,7 +177,7 @@ go:
 // Abort:     nothing is lost; again from begin, at last addFloatAborted
 // Ordering:  a plain store (TSO: after all earlier ones)
 TEXT ·AddFloat(SB), NOSPLIT|NOFRAME, $0-24
-	XORL R12, R12
+	XORL  R12, R12
 begin:
 	MOVQ  h+0(FP), DI
 	MOVQ  displacement+8(FP), SI
@@ -207,25 +207,25 @@ slow:
 // Abort:     nothing is lost; again from begin, at last addAborted
 // Ordering:  a plain store (TSO: after all earlier ones)
 TEXT ·AddByConcurrencyID(SB), NOSPLIT|NOFRAME, $0-24
-	XORL R12, R12
+	XORL  R12, R12
 begin:
-	MOVQ h+0(FP), DI
-	MOVQ displacement+8(FP), SI
-	MOVQ delta+16(FP), DX
-	LEAQ addByConcurrencyIDSection<>(SB), R9
+	MOVQ  h+0(FP), DI
+	MOVQ  displacement+8(FP), SI
+	MOVQ  delta+16(FP), DX
+	LEAQ  addByConcurrencyIDSection<>(SB), R9
 	TABLE_BY_CID
 	MOVQ  handle_shift, CX
 	ADDQ  handle_base, SI
 	AREA
 	ARM
-	MOVL area_mm_cid, AX
+	MOVL  area_mm_cid, AX
 	REGION
-	ADDQ DX, (SI)(AX*1)        // commit
+	ADDQ  DX, (SI)(AX*1)        // commit
 	RET
 	ABORTED(addByConcurrencyIDSection)
-	JMP  ·addAborted(SB)
+	JMP   ·addAborted(SB)
 slow:
-	JMP  ·addByConcurrencyIDSlow(SB)
+	JMP   ·addByConcurrencyIDSlow(SB)
 
 // func AddFloatByConcurrencyID(h *cpumem.Handle, displacement uintptr, delta float64)
 //
@@ -236,7 +236,7 @@ slow:
 // Abort:     nothing is lost; again from begin, at last addFloatAborted
 // Ordering:  a plain store (TSO: after all earlier ones)
 TEXT ·AddFloatByConcurrencyID(SB), NOSPLIT|NOFRAME, $0-24
-	XORL R12, R12
+	XORL  R12, R12
 begin:
 	MOVQ  h+0(FP), DI
 	MOVQ  displacement+8(FP), SI
@@ -270,10 +270,10 @@ GLOBL addFloatByConcurrencyIDSection<>(SB), NOPTR, $64
 	LEAQ entry(SB), AX     \
 	MOVQ AX, (i*16+0)(DI)  \
 	LEAQ section<>(SB), AX \
-	MOVQ AX, (i*16+8)(DI)
+	MOVQ  AX, (i*16+8)(DI)
 
 TEXT ·sectionSymbols(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ to+0(FP), DI
+	MOVQ  to+0(FP), DI
 	SYMBOLS(0, ·Add, addSection)
 	SYMBOLS(1, ·AddFloat, addFloatSection)
 	SYMBOLS(2, ·AddByConcurrencyID, addByConcurrencyIDSection)

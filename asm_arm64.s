@@ -59,11 +59,11 @@
 	MOVD ZR, R10                                                  \
 	CBZ  R8, slow                                                 \
 libc:                                                                 \
-	ADD  R10, R8
+	ADD   R10, R8
 
 // ARM enters the section.
 #define ARM \
-	MOVD R9, area_cs
+	MOVD  R9, area_cs
 
 // REGION turns the index in R2 into the distance of its region, if the region
 // may be used. The kernel's negative numbers for a thread that is not
@@ -74,7 +74,7 @@ libc:                                                                 \
 	AND  $(tableEntries-1), R2 \
 	MOVD (R1)(R2<<3), R2       \
 	CBZ  R2, slow              \
-	SUB  $1, R2
+	SUB   $1, R2
 
 // SHARD leaves for go unless the handle's memory is in shards: on the locked
 // engine. Else R2 becomes the handle's place in the shard that the goroutine's
@@ -119,29 +119,29 @@ count:                               \
 // Abort:     nothing is lost; again from begin, at last addAborted
 // Ordering:  a plain store; publish by Go synchronisation
 TEXT ·Add(SB), NOSPLIT|NOFRAME, $0-24
-	MOVD ZR, R12
+	MOVD  ZR, R12
 begin:
-	MOVD h+0(FP), R0
-	MOVD displacement+8(FP), R3
-	MOVD delta+16(FP), R4
-	MOVD $addSection<>(SB), R9
+	MOVD  h+0(FP), R0
+	MOVD  displacement+8(FP), R3
+	MOVD  delta+16(FP), R4
+	MOVD  $addSection<>(SB), R9
 	TABLE
-	MOVD handle_base, R10
-	ADD  R10, R3
+	MOVD  handle_base, R10
+	ADD   R10, R3
 	AREA
 	ARM
 	MOVWU area_cpu_id, R2
 	REGION
-	MOVD (R2)(R3), R5
-	ADD  R4, R5                // sum
-	MOVD R5, (R2)(R3)          // commit
+	MOVD  (R2)(R3), R5
+	ADD   R4, R5                // sum
+	MOVD  R5, (R2)(R3)          // commit
 	RET
 	ABORTED(addSection)
-	JMP  ·addAborted(SB)
+	JMP   ·addAborted(SB)
 slow:
 	SHARD
-	MOVD displacement+8(FP), R3
-	ADD  R3, R2
+	MOVD  displacement+8(FP), R3
+	ADD   R3, R2
 shard:
 	LDAXR (R2), R5
 	ADD   R4, R5
@@ -149,7 +149,7 @@ shard:
 	CBNZ  R13, shard
 	RET
 go:
-	JMP  ·addSlow(SB)
+	JMP   ·addSlow(SB)
 
 // func AddFloat(h *cpumem.Handle, displacement uintptr, delta float64)
 //
@@ -160,15 +160,15 @@ go:
 // Abort:     nothing is lost; again from begin, at last addFloatAborted
 // Ordering:  a plain store; publish by Go synchronisation
 TEXT ·AddFloat(SB), NOSPLIT|NOFRAME, $0-24
-	MOVD ZR, R12
+	MOVD  ZR, R12
 begin:
 	MOVD  h+0(FP), R0
 	MOVD  displacement+8(FP), R3
 	FMOVD delta+16(FP), F0
 	MOVD  $addFloatSection<>(SB), R9
 	TABLE
-	MOVD handle_base, R10
-	ADD  R10, R3
+	MOVD  handle_base, R10
+	ADD   R10, R3
 	AREA
 	ARM
 	MOVWU area_cpu_id, R2
@@ -191,27 +191,27 @@ slow:
 // Abort:     nothing is lost; again from begin, at last addAborted
 // Ordering:  a plain store; publish by Go synchronisation
 TEXT ·AddByConcurrencyID(SB), NOSPLIT|NOFRAME, $0-24
-	MOVD ZR, R12
+	MOVD  ZR, R12
 begin:
-	MOVD h+0(FP), R0
-	MOVD displacement+8(FP), R3
-	MOVD delta+16(FP), R4
-	MOVD $addByConcurrencyIDSection<>(SB), R9
+	MOVD  h+0(FP), R0
+	MOVD  displacement+8(FP), R3
+	MOVD  delta+16(FP), R4
+	MOVD  $addByConcurrencyIDSection<>(SB), R9
 	TABLE_BY_CID
-	MOVD handle_base, R10
-	ADD  R10, R3
+	MOVD  handle_base, R10
+	ADD   R10, R3
 	AREA
 	ARM
 	MOVWU area_mm_cid, R2
 	REGION
-	MOVD (R2)(R3), R5
-	ADD  R4, R5                // sum
-	MOVD R5, (R2)(R3)          // commit
+	MOVD  (R2)(R3), R5
+	ADD   R4, R5                // sum
+	MOVD  R5, (R2)(R3)          // commit
 	RET
 	ABORTED(addByConcurrencyIDSection)
-	JMP  ·addAborted(SB)
+	JMP   ·addAborted(SB)
 slow:
-	JMP  ·addByConcurrencyIDSlow(SB)
+	JMP   ·addByConcurrencyIDSlow(SB)
 
 // func AddFloatByConcurrencyID(h *cpumem.Handle, displacement uintptr, delta float64)
 //
@@ -222,15 +222,15 @@ slow:
 // Abort:     nothing is lost; again from begin, at last addFloatAborted
 // Ordering:  a plain store; publish by Go synchronisation
 TEXT ·AddFloatByConcurrencyID(SB), NOSPLIT|NOFRAME, $0-24
-	MOVD ZR, R12
+	MOVD  ZR, R12
 begin:
 	MOVD  h+0(FP), R0
 	MOVD  displacement+8(FP), R3
 	FMOVD delta+16(FP), F0
 	MOVD  $addFloatByConcurrencyIDSection<>(SB), R9
 	TABLE_BY_CID
-	MOVD handle_base, R10
-	ADD  R10, R3
+	MOVD  handle_base, R10
+	ADD   R10, R3
 	AREA
 	ARM
 	MOVWU area_mm_cid, R2
@@ -257,10 +257,10 @@ GLOBL addFloatByConcurrencyIDSection<>(SB), NOPTR, $64
 	MOVD $entry(SB), R0       \
 	MOVD R0, (i*16+0)(R10)    \
 	MOVD $section<>(SB), R0   \
-	MOVD R0, (i*16+8)(R10)
+	MOVD  R0, (i*16+8)(R10)
 
 TEXT ·sectionSymbols(SB), NOSPLIT|NOFRAME, $0-8
-	MOVD to+0(FP), R10
+	MOVD  to+0(FP), R10
 	SYMBOLS(0, ·Add, addSection)
 	SYMBOLS(1, ·AddFloat, addFloatSection)
 	SYMBOLS(2, ·AddByConcurrencyID, addByConcurrencyIDSection)
