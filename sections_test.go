@@ -303,3 +303,11 @@ func TestSections(t *testing.T) {
 		}
 	}
 }
+
+// TestEngine: the engine is the one that this run is for, so that no other
+// passes the tests in its place.
+func TestEngine(t *testing.T) {
+	if want := os.Getenv("RSEQKIT_TEST_ENGINE"); want != "" && want != rseq.Active().String() {
+		t.Errorf("engine %v, and this run is for %s: %s", rseq.Active(), want, rseq.Status().Reason)
+	}
+}

@@ -26,8 +26,8 @@ type Handle struct {
 
 // claim is what a handle owns, as an object of its own: garbage when the
 // handle is, and the one that the cleanup is attached to. (Not the handle: the
-// runtime keeps cleanups in a list for each span, and a million handles in one
-// slice would take hours.)
+// runtime keeps cleanups in a list for each span, which makes the first uses of
+// many handles in one slice quadratic.)
 type claim struct {
 	// Assembly reads these three.
 	cidTable  *table         // of a domain by concurrency id, else nil

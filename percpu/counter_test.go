@@ -3,12 +3,14 @@ package percpu_test
 import (
 	"expvar"
 	"math"
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/rseqkit/rseqkit/percpu"
+	"github.com/rseqkit/rseqkit/rseq"
 )
 
 var (
@@ -256,5 +258,62 @@ func TestAllocations(t *testing.T) {
 		if n := testing.AllocsPerRun(1000, operation); n != 0 {
 			t.Errorf("%s allocates %v times", name, n)
 		}
+	}
+}
+
+// TestDrainRace has nothing in the way of adders and drains: few goroutines,
+// no pauses. Drains that overtake each other, or a CPU's sum that is taken
+// while the CPU adds, show at once.
+func TestDrainRace(t *testing.T) {
+	var whole percpu.Counter
+	var float percpu.FloatCounter
+	for _, c := range []struct {
+		name     string
+		drainers int
+		inc      func()
+		drain    func() int64
+	}{
+		{"Counter", 3, whole.Inc, whole.Drain},
+		{"FloatCounter", 1, float.Inc, func() int64 { return int64(float.Drain()) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(max(4, runtime.NumCPU())))
+			var added, drained atomic.Int64
+			var adders, drainers sync.WaitGroup
+			var done atomic.Bool
+			for range 2 {
+				adders.Go(func() {
+					for i := range 400_000 {
+						c.inc()
+						if i%50_000 == 0 {
+							runtime.Gosched()
+						}
+					}
+					added.Add(400_000)
+				})
+			}
+			for range c.drainers {
+				drainers.Go(func() {
+					for !done.Load() {
+						drained.Add(c.drain())
+					}
+				})
+			}
+			adders.Wait()
+			done.Store(true)
+			drainers.Wait()
+			drained.Add(c.drain())
+			if drained.Load() != added.Load() {
+				t.Errorf("%d of %d units drained", drained.Load(), added.Load())
+			}
+		})
+	}
+}
+
+// TestEngine: the engine is the one that this run is for, so that no other
+// passes the tests in its place.
+func TestEngine(t *testing.T) {
+	if want := os.Getenv("RSEQKIT_TEST_ENGINE"); want != "" && want != rseq.Active().String() {
+		t.Errorf("engine %v, and this run is for %s: %s", rseq.Active(), want, rseq.Status().Reason)
 	}
 }

@@ -215,9 +215,9 @@ func registerAt(area uintptr, length uint32) error {
 
 // Register registers the calling thread now instead of at its first section,
 // so that the section does not pay for it. The goroutine must be locked to
-// its thread (runtime.LockOSThread), else the call says nothing about the
-// thread it goes on with; ErrNotLocked is not detected. It returns nil if the
-// thread is registered, by whomever we share with; else the obstacle.
+// its thread (runtime.LockOSThread), which is not checked: otherwise the call
+// says nothing about the thread it goes on with. It returns nil if the thread
+// is registered, by whomever we share with; else the obstacle.
 func Register() error {
 	c := current()
 	if c.engine != EngineRseq {
