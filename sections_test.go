@@ -231,10 +231,11 @@ func TestUseAfterFree(t *testing.T) {
 					t.Errorf("panic %v", p)
 				}
 			}()
-			for {
+			for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
 				rseqkit.Add(h, 0, 1)
 				runtime.Gosched()
 			}
+			t.Error("a freed handle was used for 10 s")
 		})
 	}
 	time.Sleep(5 * time.Millisecond)
